@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * libnetfilter_conntrack, as Swift sees it. */
+#ifndef ROUTERD_CCONNTRACK_SHIM_H
+#define ROUTERD_CCONNTRACK_SHIM_H
+
+#include <libmnl/libmnl.h>
+#include <libnetfilter_conntrack/libnetfilter_conntrack.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
+
+#endif
