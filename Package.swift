@@ -90,12 +90,13 @@ let package = Package(
   swiftLanguageModes: [.v6]
 )
 
-// One place for the settings of every Swift target; system libraries take none.
+// One place for the settings of every target; system libraries take none. Why the linker has a script in front of it is
+// told there.
 for target in package.targets where target.type != .system {
   target.swiftSettings = [
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("MemberImportVisibility"),
     .enableUpcomingFeature("InternalImportsByDefault"),
   ]
-  target.linkerSettings = [.unsafeFlags(["-Xlinker", "--as-needed"])]
+  target.linkerSettings = [.unsafeFlags(["-ld-path=\(Context.packageDirectory)/packaging/ld-as-needed"])]
 }

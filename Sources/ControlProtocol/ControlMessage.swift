@@ -3,7 +3,7 @@
 // What CLI and daemon say to each other on the control socket: one request and one reply per connection, each a JSON
 // object followed by a NUL byte.
 
-public import FoundationEssentials
+import FoundationEssentials
 
 /// What the CLI asks of the daemon.
 public enum ControlRequest: String, Codable, Hashable, Sendable {

@@ -19,7 +19,7 @@ import PortSetNAT
 public import RouterKit
 
 /// One change of kernel state.
-public enum Change: Hashable, Sendable {
+public enum KernelChange: Hashable, Sendable {
   case addIPv6Address(InterfaceAddress<IPv6Address>)
   case removeIPv6Address(InterfaceAddress<IPv6Address>)
   case applyTunnel(TunnelSpec)
@@ -36,7 +36,7 @@ public enum Change: Hashable, Sendable {
 /// The way to the desired state.
 public struct Plan: Hashable, Sendable {
   /// What to do now, in this order.
-  public private(set) var changes: [Change] = []
+  public private(set) var changes: [KernelChange] = []
   /// What has to happen by itself before more can be done, as a sentence.
   public private(set) var waitingFor: String?
   /// What stands in the way and needs somebody, as a sentence.

@@ -87,7 +87,7 @@ public struct ProfileCatalog: Sendable {
       // Whoever knows what the line is comes first, then whoever has the nearest rule.
       ($0.1.hint == nil ? 0 : 1, $0.1.commonLength) < ($1.1.hint == nil ? 0 : 1, $1.1.commonLength)
     }
-    var text = nearest.map { "\($0.1) (profile \($0.0.id.name))" } ?? "no rule matches \(prefix)"
+    var text = nearest.map { "profile \($0.0.id.name): \($0.1)" } ?? "no rule matches \(prefix)"
     if nearest?.1.hint == nil {
       text +=
         ". If the line has DS-Lite, choose it by name, for nothing in a prefix tells its AFTR: routerd profile set dslite"

@@ -10,7 +10,7 @@ import RouterKit
 extension ObservedState {
   /// The removal of everything that routerd made. The table is removed apart from this: it is one object, whatever it
   /// holds.
-  public var teardown: [Change] {
+  public var teardown: [KernelChange] {
     let devices = links.filter { $0.alias == Self.deviceAlias }
     return ipv4Routes.filter { $0.protocol == .routerd }.map { .removeRoute($0) }
       + ipv4Addresses.filter { $0.protocol == .routerd }.flatMap {

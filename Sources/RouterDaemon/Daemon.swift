@@ -7,6 +7,7 @@ import Glibc
 public import Logging
 import Netlink
 public import RouterCore
+public import RouterKit
 import ServiceLifecycle
 import UnixSignals
 

@@ -3,9 +3,11 @@
 // Changes and states in a few words, for the log and for `systemctl status`.
 
 import ControlProtocol
+import Netlink
 import RouterCore
+import RouterKit
 
-extension Change {
+extension KernelChange {
   /// What the change does.
   var summary: String {
     switch self {

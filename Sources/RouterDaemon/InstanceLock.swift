@@ -12,7 +12,7 @@ struct InstanceLock: ~Copyable, Sendable {
   init(socket: String) throws {
     try FileSystem.makeFolder(FileSystem.parent(of: socket), mode: 0o755)
     let path = "\(socket).lock"
-    descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o644)
+    let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o644)
     guard descriptor >= 0 else { throw FileError("open", path, code: errno) }
     guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
       let code = errno
@@ -25,6 +25,7 @@ struct InstanceLock: ~Copyable, Sendable {
     let owner = Array("\(getpid())".utf8)
     ftruncate(descriptor, 0)
     pwrite(descriptor, owner, owner.count, 0)
+    self.descriptor = descriptor
   }
 
   /// Lets go of the lock.

@@ -42,15 +42,16 @@ public struct Setup: Sendable {
     _ configuration: Configuration, _ catalog: ProfileCatalog, _ plugins: PluginSet
   ) throws(SetupError) {
     guard case .named(let name) = configuration.profile else { return }
-    do throws(SelectionError) {
-      let profile = try catalog.profile(named: name)
-      do {
-        _ = try profile.ruleSources(configuration.profileSettings)
-      } catch {
-        throw SetupError("profile \(name): \(error)")
-      }
+    let profile: any ISPProfile
+    do {
+      profile = try catalog.profile(named: name)
     } catch {
       throw SetupError("\(error)\(reason(.profile, name, plugins))")
+    }
+    do {
+      _ = try profile.ruleSources(configuration.profileSettings)
+    } catch {
+      throw SetupError("profile \(name): \(error)")
     }
   }
 

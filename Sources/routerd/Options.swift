@@ -3,9 +3,12 @@
 // What the verbs share: the place of the configuration, exit codes, and how an error is told.
 
 import ArgumentParser
+import ControlProtocol
 import Glibc
+import Logging
 import RouterCore
 import RouterDaemon
+import RouterKit
 
 struct ConfigurationOptions: ParsableArguments {
   @Option(name: .customLong("config"), help: "The main configuration file; conf.d lies beside it.")
@@ -26,6 +29,52 @@ struct ConfigurationOptions: ParsableArguments {
   func loadIfPresent() throws -> Configuration {
     guard path != ConfigurationFile.installed.path || access(path, F_OK) == 0 else { return Configuration() }
     return try load()
+  }
+}
+
+extension ConfigurationOptions {
+  /// The plugins of the configuration's search path.
+  func plugins(_ configuration: Configuration) -> PluginSet {
+    PluginLoader(locator: PluginLocator(configured: configuration.pluginPath)).load()
+  }
+
+  /// Configuration and plugins as the daemon starts with them.
+  func setup() throws -> (Setup, PluginSet) {
+    let configuration = try load()
+    let plugins = plugins(configuration)
+    do {
+      return (try Setup(configuration: configuration, plugins: plugins), plugins)
+    } catch {
+      throw Failure(.configuration, error.description)
+    }
+  }
+
+  /// What is known of the line.
+  func facts(_ configuration: Configuration) throws(Failure) -> LineFacts {
+    do {
+      return try Line.facts(configuration)
+    } catch {
+      throw Failure(.failure, "the line cannot be looked at: \(error)")
+    }
+  }
+
+  /// The status after a request; nothing if no daemon runs.
+  func tellDaemon(_ request: ControlRequest, configuration: Configuration) throws -> StatusReport? {
+    do throws(ControlError) {
+      guard let reply = try ControlClient(path: configuration.controlSocket).send(request) else { return nil }
+      if let error = reply.error { throw ControlError(description: "the daemon refuses: \(error)") }
+      return reply.status
+    } catch {
+      throw Failure(.failure, error.description)
+    }
+  }
+
+  /// The status after a request to the daemon, which must run.
+  func askDaemon(_ request: ControlRequest, configuration: Configuration) throws -> StatusReport {
+    guard let status = try tellDaemon(request, configuration: configuration) else {
+      throw Failure(.failure, "no daemon runs at \(configuration.controlSocket)")
+    }
+    return status
   }
 }
 
@@ -63,5 +112,13 @@ func verb(_ body: () async throws -> Void) async throws {
 }
 
 func printError(_ message: String) {
-  fputs("routerd: \(message)\n", stderr)
+  let line = Array("routerd: \(message)\n".utf8)
+  write(STDERR_FILENO, line, line.count)
+}
+
+/// The log: lines on standard error, which the service manager puts into the journal.
+func makeLogger(_ level: Logger.Level) -> Logger {
+  var logger = Logger(label: "routerd") { StreamLogHandler.standardError(label: $0) }
+  logger.logLevel = level
+  return logger
 }

@@ -44,4 +44,9 @@ public struct ControlClient: Sendable {
 public struct ControlError: Error, Hashable, Sendable, CustomStringConvertible {
   /// A sentence for a person.
   public let description: String
+
+  /// Makes an error.
+  public init(description: String) {
+    self.description = description
+  }
 }

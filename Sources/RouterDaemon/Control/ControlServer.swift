@@ -24,10 +24,11 @@ struct ControlServer: Service {
     let descriptor = listener.descriptor
     let (connections, continuation) = AsyncStream.makeStream(of: CInt.self)
     let source = DispatchSource.makeReadSource(fileDescriptor: descriptor, queue: .global())
-    source.setEventHandler {
+    source.setEventHandler { () -> Void in
       while true {
-        let connection = accept4(descriptor, nil, nil, CInt(bitPattern: SOCK_CLOEXEC.rawValue))
+        let connection = accept(descriptor, nil, nil)
         guard connection >= 0 else { break }
+        _ = fcntl(connection, F_SETFD, FD_CLOEXEC)
         continuation.yield(connection)
       }
     }

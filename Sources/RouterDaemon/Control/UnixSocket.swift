@@ -29,7 +29,7 @@ struct UnixSocket: ~Copyable, Sendable {
   /// A socket that listens at `path`, readable and writable for owner and group. A socket that nobody listens on any
   /// more is replaced.
   static func listen(at path: String) throws(FileError) -> UnixSocket {
-    let socket = try make(SOCK_NONBLOCK, path)
+    let socket = try make(SOCK_NONBLOCK.rawValue, path)
     unlink(path)
     let old = umask(0o117)
     let status = withAddress(path) { bind(socket.descriptor, $0, $1) }
@@ -51,15 +51,12 @@ struct UnixSocket: ~Copyable, Sendable {
     return socket
   }
 
-  private static func make(_ flags: __socket_type, _ path: String) throws(FileError) -> UnixSocket {
+  private static func make(_ flags: UInt32, _ path: String) throws(FileError) -> UnixSocket {
     guard path.utf8.count <= pathLimit else { throw FileError("use", path, code: ENAMETOOLONG) }
-    let descriptor = socket(AF_UNIX, CInt(bitPattern: SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | flags.rawValue), 0)
+    let type = SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | flags
+    let descriptor = socket(AF_UNIX, CInt(bitPattern: type), 0)
     guard descriptor >= 0 else { throw FileError("open a socket for", path, code: errno) }
     return UnixSocket(descriptor: descriptor)
-  }
-
-  private static func make(_ flags: Int, _ path: String) throws(FileError) -> UnixSocket {
-    try make(__socket_type(rawValue: UInt32(flags)), path)
   }
 
   private static func withAddress(_ path: String, _ body: (UnsafePointer<sockaddr>, socklen_t) -> CInt) -> CInt {
@@ -98,7 +95,7 @@ struct UnixSocket: ~Copyable, Sendable {
   func write(_ bytes: [UInt8]) -> Bool {
     var rest = bytes[...]
     while !rest.isEmpty {
-      let count = rest.withUnsafeBytes { send(descriptor, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL.rawValue)) }
+      let count = rest.withUnsafeBytes { send(descriptor, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL)) }
       if count < 0, errno == EINTR { continue }
       guard count > 0 else { return false }
       rest = rest.dropFirst(count)

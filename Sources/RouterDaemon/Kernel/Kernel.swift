@@ -25,7 +25,7 @@ struct Kernel: Sendable {
   /// Looks at everything but the tunnel, for which a dataplane would be needed.
   static func observe() throws -> ObservedState {
     var netlink = try NetlinkSocket()
-    var nftables = try NFTablesSocket()
+    let nftables = try NFTablesSocket()
     return ObservedState(
       links: try netlink.links(), ipv6Addresses: try netlink.addresses(), ipv4Addresses: try netlink.addresses(),
       ipv4Routes: try netlink.routes(table: .main), table: try nftables.observe(table: NATSpec.tableName))
@@ -33,17 +33,17 @@ struct Kernel: Sendable {
 
   /// Carries out one change.
   /// - Parameter observed: what the change was planned from.
-  func apply(_ change: Change, observed: ObservedState) async throws {
+  func apply(_ change: KernelChange, observed: ObservedState) async throws {
     switch change {
     case .applyTunnel(let tunnel):
       try await dataplane.apply(tunnel)
     case .removeDevice(let name):
       try await dataplane.remove(deviceName: name)
     case .applyTable(let table):
-      var nftables = try NFTablesSocket()
+      let nftables = try NFTablesSocket()
       try nftables.apply(plan(from: observed.table, to: table))
     case .forgetFlows(let address):
-      var conntrack = try ConntrackSocket()
+      let conntrack = try ConntrackSocket()
       _ = try conntrack.deleteEntries(translatedTo: address)
     case .setIPv4Settings(let interface, let index, let settings):
       if let link = observed.link(named: interface), link.alias != ObservedState.deviceAlias {
@@ -56,7 +56,7 @@ struct Kernel: Sendable {
     }
   }
 
-  private func applyByNetlink(_ change: Change) throws {
+  private func applyByNetlink(_ change: KernelChange) throws {
     var netlink = try NetlinkSocket()
     switch change {
     case .addIPv6Address(let address): try netlink.addAddress(address, ifExists: .replace)
@@ -84,7 +84,7 @@ struct Kernel: Sendable {
     for change in observed.teardown {
       try await apply(change, observed: observed)
     }
-    var nftables = try NFTablesSocket()
+    let nftables = try NFTablesSocket()
     try nftables.delete(table: NATSpec.tableName)
     try settings.restore(observed.links)
   }
@@ -92,7 +92,7 @@ struct Kernel: Sendable {
   /// Dropped packets by reason: the table's and the dataplane's own.
   /// - Parameter prefix: put before the dataplane's names.
   func counters(dataplanePrefix prefix: String) throws -> [String: UInt64] {
-    var nftables = try NFTablesSocket()
+    let nftables = try NFTablesSocket()
     let table = try nftables.counters(table: NATSpec.tableName).mapValues(\.packets)
     let own = dataplane.counters().map { ("\(prefix)_\($0.key)", $0.value) }
     return table.merging(own) { first, _ in first }

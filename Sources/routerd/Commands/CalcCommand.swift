@@ -24,12 +24,12 @@ struct CalcCommand: AsyncParsableCommand {
     try await verb {
       let configuration = try options.loadIfPresent()
       let prefix: IPv6Prefix
-      do {
+      do throws(AddressError) {
         prefix = try LinePrefix.parse(self.prefix)
       } catch {
         throw try report("invalid-prefix", error.description, .badArgument)
       }
-      let plugins = PluginLoader(locator: PluginLocator(configured: configuration.pluginPath)).load()
+      let plugins = options.plugins(configuration)
       let selection: Selection
       do throws(SelectionError) {
         selection = try ProfileCatalog(plugins.profiles).select(

@@ -13,13 +13,7 @@ struct CheckConfigCommand: AsyncParsableCommand {
 
   func run() async throws {
     try await verb {
-      let configuration = try options.load()
-      let plugins = PluginLoader(locator: PluginLocator(configured: configuration.pluginPath)).load()
-      do {
-        _ = try Setup(configuration: configuration, plugins: plugins)
-      } catch {
-        throw Failure(.configuration, error.description)
-      }
+      _ = try options.setup()
       print("\(options.path): the configuration is good")
     }
   }

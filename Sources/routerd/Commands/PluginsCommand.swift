@@ -4,7 +4,9 @@
 
 import ArgumentParser
 import ControlProtocol
+import RouterCore
 import RouterDaemon
+import RouterKit
 
 struct PluginsCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
