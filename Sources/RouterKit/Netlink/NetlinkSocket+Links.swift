@@ -38,7 +38,8 @@ extension NetlinkSocket {
     request.putLinkFilter()
     do throws(NetlinkError) {
       return try self.request(request, operation: operation).lazy.compactMap { Link($0) }.first
-    } catch where error.code == ENODEV {
+    } catch {
+      guard error.code == ENODEV else { throw error }
       return nil
     }
   }
