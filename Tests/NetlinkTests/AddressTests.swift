@@ -48,6 +48,12 @@ import Testing
     try #require(try netlink.link(named: "near")).index
   }
 
+  private static func find(
+    _ address: IPv6Address, _ interface: UInt32, _ netlink: inout NetlinkSocket
+  ) throws -> InterfaceAddress<IPv6Address> {
+    try #require(try netlink.addresses(IPv6Address.self, interface: interface).first { $0.address == address })
+  }
+
   @Test func addressesOfOthersAreRead() throws {
     try inNetworkNamespace {
       try Self.makeLinks()
@@ -132,8 +138,7 @@ import Testing
         interfaceIndex: near, address: ce, flags: .noPrefixRoute, preferredLifetime: .seconds(0))
       try netlink.addAddress(address, ifExists: .replace)
       func current() throws -> InterfaceAddress<IPv6Address> {
-        let found = try netlink.addresses(IPv6Address.self, interface: near).first { $0.address == ce }
-        return try #require(found)
+        try Self.find(ce, near, &netlink)
       }
       let early = try current()
       #expect(early.flags.contains(.tentative))
@@ -179,8 +184,7 @@ import Testing
         preferredLifetime: .seconds(0))
       try netlink.addAddress(address, ifExists: .fail)
       func current() throws -> InterfaceAddress<IPv6Address> {
-        let found = try netlink.addresses(IPv6Address.self, interface: near).first { $0.address == address.address }
-        return try #require(found)
+        try Self.find(address.address, near, &netlink)
       }
       #expect(try waitUntil(monitor, seconds: 15) { try current().flags.contains(.duplicateDetected) })
       #expect(try !current().isUsable)
