@@ -34,6 +34,7 @@ public struct NetlinkError: Error, Hashable, Sendable {
 }
 
 extension NetlinkError: CustomStringConvertible {
+  /// One sentence for a log line.
   public var description: String {
     // glibc's strerror keeps its text in static or thread-local memory (since 2.32), so this is safe on any thread.
     let reason = strerror(code).map { String(cString: $0) } ?? "error \(code)"

@@ -22,7 +22,8 @@ extension NetlinkSocket {
     do throws(NetlinkError) {
       return try dump(request, operation: "list the \(Address.familyName) addresses")
         .compactMap { InterfaceAddress($0) }
-    } catch where error.code == ENODEV && interface != nil {
+    } catch {
+      guard error.code == ENODEV && interface != nil else { throw error }
       return []
     }
   }

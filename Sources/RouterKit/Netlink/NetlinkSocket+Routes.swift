@@ -23,7 +23,8 @@ extension NetlinkSocket {
     if let table { request.put(Int(RTA_TABLE.rawValue), table.rawValue) }
     do throws(NetlinkError) {
       return try dump(request, operation: "list the \(Address.familyName) routes").compactMap { Route($0) }
-    } catch where error.code == ENOENT && table != nil {
+    } catch {
+      guard error.code == ENOENT && table != nil else { throw error }
       return []
     }
   }

@@ -48,8 +48,8 @@ public struct NetlinkSocket: ~Copyable, Sendable {
       do throws(NetlinkError) {
         let answer = try transact(request, operation: operation)
         if !answer.isInterrupted { return answer.messages }
-      } catch where error.code == EINTR {
-        continue
+      } catch {
+        guard error.code == EINTR else { throw error }
       }
     }
     throw NetlinkError(operation: operation, code: EINTR)
