@@ -31,20 +31,20 @@ public struct ConntrackSocket: ~Copyable {
   public func deleteEntries(translatedTo address: IPv4Address) throws(ConntrackError) -> Int {
     let matches = try entries(translatedTo: address)
     var deleted = 0
-    for entry in matches.entries {
-      while nfct_query(handle, NFCT_Q_DESTROY, entry) != 0 {
-        let code = errno
-        if code == EINTR { continue }
-        // It ended by itself.
-        if code == ENOENT {
-          deleted -= 1
-          break
-        }
-        throw ConntrackError("deleting a connection translated to \(address)", code: code)
-      }
-      deleted += 1
-    }
+    for entry in matches.entries where try delete(entry, of: address) { deleted += 1 }
     return deleted
+  }
+
+  /// Deletes the entry; false if it ended by itself meanwhile.
+  private func delete(_ entry: OpaquePointer, of address: IPv4Address) throws(ConntrackError) -> Bool {
+    while nfct_query(handle, NFCT_Q_DESTROY, UnsafeRawPointer(entry)) != 0 {
+      switch errno {
+      case EINTR: continue
+      case ENOENT: return false
+      case let code: throw ConntrackError("deleting a connection translated to \(address)", code: code)
+      }
+    }
+    return true
   }
 
   private func entries(translatedTo address: IPv4Address) throws(ConntrackError) -> Matches {
