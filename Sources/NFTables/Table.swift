@@ -16,16 +16,25 @@ public struct Table: Hashable, Sendable {
   public let sets: [NamedSet]
   /// The chains: those with a hook in the order in which packets meet them, then the others by name.
   public let chains: [Chain]
+  /// Flags of the kernel (`NFT_TABLE_F_…`), of which one puts a table to sleep. What routerd makes has none.
+  let flags: UInt32
 
   /// Makes a table; counters, sets and chains may come in any order.
   public init(
     name: String, comment: String? = nil, counters: Set<String> = [], sets: [NamedSet] = [], chains: [Chain] = []
+  ) {
+    self.init(name: name, comment: comment, counters: counters, sets: sets, chains: chains, flags: 0)
+  }
+
+  init(
+    name: String, comment: String?, counters: Set<String>, sets: [NamedSet], chains: [Chain], flags: UInt32
   ) {
     self.name = name
     self.comment = comment
     self.counters = counters
     self.sets = sets.sorted { $0.name < $1.name }
     self.chains = chains.sorted { $0.sortKey < $1.sortKey }
+    self.flags = flags
   }
 }
 

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+//
+// What the table depends on.
 
 public import NFTables
 public import RouterKit
@@ -21,12 +23,12 @@ public struct NATSpec: Hashable, Sendable {
   /// The outer sources that are let in, sorted; unless ``admitsMesh``.
   public let relays: [IPv6Address]
   /// Whether other CEs may send to us directly. The dataplane then checks outer sources by the mapping rules, and the
-  /// table lets them all pass.
+  /// table lets them all pass but our own.
   public let admitsMesh: Bool
   /// MAP-E or DS-Lite.
   public let kind: Kind
 
-  /// Describes a table.
+  /// Describes a table; the order of devices and relays has no meaning.
   public init(
     devices: [String], localAddress: IPv6Address, relays: [IPv6Address], admitsMesh: Bool = false, kind: Kind
   ) {
@@ -42,7 +44,19 @@ public struct NATSpec: Hashable, Sendable {
 
   /// The table.
   public var table: Table {
-    Table(name: Self.tableName)
+    let common = SoftwireChains(spec: self)
+    switch kind {
+    case .dsLite:
+      return Table(
+        name: Self.tableName, comment: "DS-Lite, made by routerd", counters: [DropReason.wrongOuterSource.rawValue],
+        sets: common.sets, chains: common.chains)
+    case .mapE(let address, let portSet):
+      let nat = TranslationChains(address: address, portSet: portSet)
+      return Table(
+        name: Self.tableName, comment: "MAP-E, made by routerd",
+        counters: Set(nat.counters.map(\.rawValue) + [DropReason.wrongOuterSource.rawValue]),
+        sets: common.sets + nat.sets, chains: common.chains + nat.chains)
+    }
   }
 }
 
