@@ -193,7 +193,8 @@ static void pass(struct verdict *out, uint8_t *data, size_t length) {
     out->count++;
 }
 
-// A fragment: hold it until its datagram is whole, then judge that and hand back all pieces.
+// A fragment: hold it until its datagram is whole, then judge that and hand back all pieces. What is wrong with the
+// datagram counts on the fragment that completed it.
 static void judge_fragment(struct judge *judge, const struct outer *outer, const struct ipv4 *packet, const struct ce *ce,
                            findings kinds, int64_t now, struct verdict *out) {
     struct fragment_key key = {
@@ -207,28 +208,23 @@ static void judge_fragment(struct judge *judge, const struct outer *outer, const
     struct ipv4 whole;
     struct transport transport;
     bool forward = kinds == 0 || judge->options->forward_violations;
-    count(judge, kinds, outer, packet, NULL);
-    switch (fragment_add(&judge->reassembly, &key, packet, forward, now, &datagram)) {
-    case FRAGMENT_HELD:
-    case FRAGMENT_IGNORED:
+    enum fragment_result result = fragment_add(&judge->reassembly, &key, packet, forward, now, &datagram);
+    if (result == FRAGMENT_BAD) kinds |= found(VIOLATION_FRAGMENT);
+    if (result != FRAGMENT_COMPLETE) {
+        count(judge, kinds, outer, packet, NULL);
         return;
-    case FRAGMENT_BAD:
-        count(judge, found(VIOLATION_FRAGMENT), outer, packet, NULL);
-        return;
-    case FRAGMENT_COMPLETE:
-        break;
     }
     info_add(judge->stats, INFO_REASSEMBLED, 1);
     fragment_release(datagram);
     if (!fragment_whole(datagram, &whole)) {
-        count(judge, found(VIOLATION_FRAGMENT), outer, packet, NULL);
+        count(judge, kinds | found(VIOLATION_FRAGMENT), outer, packet, NULL);
         return;
     }
     // The checksum may not be "finished" here: the pieces go on as they came, not the whole. A partial checksum cannot
     // be in a fragment, since the kernel completes it before it cuts; so it is judged as what it is.
     bool consistent = (kinds & (found(VIOLATION_OUTER_SOURCE) | found(VIOLATION_INNER_SOURCE))) == 0;
     findings later = judge_whole(judge, &whole, datagram->whole + 60 - datagram->first_header, ce, consistent, &transport);
-    count(judge, later, outer, &whole, &transport);
+    count(judge, kinds | later, outer, &whole, &transport);
     if ((!datagram->forward || later != 0) && !judge->options->forward_violations) return;
     for (unsigned i = 0; i < datagram->piece_count; i++) {
         pass(out, datagram->raw + datagram->pieces[i].position, datagram->pieces[i].length);
