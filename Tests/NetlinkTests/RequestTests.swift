@@ -113,7 +113,7 @@ import Testing
     late[8] = 99
     let foreign = message(type: 2, port: 1, hex("ffffffff"))
     let transport = FakeTransport(
-      datagrams: [late + Fixture.done(sequence: 99), foreign, message(type: 1), Fixture.link + Fixture.done()])
+      datagrams: [late + late + Fixture.done(sequence: 99), foreign, message(type: 1), Fixture.link + Fixture.done()])
     #expect(try Self.links(transport).count == 1)
   }
 
