@@ -44,7 +44,7 @@ struct RuleTableTests {
     ("routerd-rules 1\nrule 2001:db8::/40 192.0.2.0/24 ea", "missing"),
     ("routerd-rules 1\nrule 2001:db8::/40 192.0.2.0/24 ea 16 offset 6 iid rfc7597 confidence verified", "needs"),
     (
-      "routerd-rules 1\nrule 2001:db8::/40 192.0.2.0/24 ea 16 offset 6 psid 12 iid rfc7597 br ::1 confidence verified",
+      "routerd-rules 1\nrule 2001:db8::/40 192.0.2.0/24 ea 16 offset 4 psid 12 iid rfc7597 br ::1 confidence verified",
       "does not follow"
     ),
     (
