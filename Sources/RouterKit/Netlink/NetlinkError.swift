@@ -3,7 +3,7 @@
 // What went wrong in a request to the kernel, told so that the log line needs no second look: what was asked for, the
 // errno, and the kernel's own sentence (extended acknowledgement) if it gave one.
 
-public import Glibc
+import Glibc
 
 /// A request to the kernel that failed.
 public struct NetlinkError: Error, Hashable, Sendable {
@@ -11,12 +11,12 @@ public struct NetlinkError: Error, Hashable, Sendable {
   /// interface 3`.
   public let operation: String
   /// The errno value, for example `EEXIST`. `EBADMSG` stands for an answer that could not be understood.
-  public let code: errno_t
+  public let code: CInt
   /// The kernel's own explanation, if it gave one.
   public let kernelMessage: String?
 
   /// Makes an error.
-  public init(operation: String, code: errno_t, kernelMessage: String? = nil) {
+  public init(operation: String, code: CInt, kernelMessage: String? = nil) {
     self.operation = operation
     self.code = code
     self.kernelMessage = kernelMessage
@@ -34,6 +34,7 @@ public struct NetlinkError: Error, Hashable, Sendable {
 }
 
 extension NetlinkError: CustomStringConvertible {
+  /// One sentence for a log line.
   public var description: String {
     // glibc's strerror keeps its text in static or thread-local memory (since 2.32), so this is safe on any thread.
     let reason = strerror(code).map { String(cString: $0) } ?? "error \(code)"
