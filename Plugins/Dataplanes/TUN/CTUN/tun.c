@@ -11,6 +11,7 @@
 #include <linux/if_tun.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -180,6 +181,11 @@ int routerd_tun_route_mtu(const uint8_t *local, const uint8_t *remote) {
     return fail_closing(descriptor);
   close(descriptor);
   return mtu;
+}
+
+int routerd_tun_open_event(void) {
+  int descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  return descriptor < 0 ? -errno : descriptor;
 }
 
 void routerd_tun_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }

@@ -38,7 +38,8 @@ struct ICMPError: Hashable, Sendable {
     }
     let quoteLength = min(available, Self.maximumLength &- 28)
     var packet = [UInt8](repeating: 0, count: 28 &+ quoteLength)
-    var bytes = packet.mutableSpan.mutableBytes
+    var span = packet.mutableSpan
+    var bytes = span.mutableBytes
     // Version and length; class "internetwork control" (RFC 1812 §5.3.2).
     bytes.store(UInt16(0x45c0), at: 0)
     bytes.store(UInt16(truncatingIfNeeded: 28 &+ quoteLength), at: 2)

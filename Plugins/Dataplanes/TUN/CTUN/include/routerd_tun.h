@@ -47,6 +47,9 @@ int routerd_tun_send(int descriptor, const struct routerd_tun_message *messages,
 /* The size of packets, outer header and all, that the kernel sends from `local` to `remote` unfragmented now. */
 int routerd_tun_route_mtu(const uint8_t *local, const uint8_t *remote);
 
+/* Opens an event counter that does not block. */
+int routerd_tun_open_event(void);
+
 /* Names the calling thread for ps(1) and top(1). */
 void routerd_tun_name_thread(const char *name);
 
