@@ -10,14 +10,16 @@ let routerKit: Target.Dependency = .product(name: "RouterKit", package: "RouterK
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 
 /// A plugin: one Swift target, and beside it the C file with the struct that is read before any Swift call.
-func plugin(_ name: String, path: String, dataFile: String? = nil) -> [Target] {
+/// `shim` names a C target in a folder of its name, for what a plugin needs of the kernel.
+func plugin(_ name: String, path: String, dataFile: String? = nil, shim: String? = nil) -> [Target] {
   [
     .target(
-      name: name, dependencies: [routerKit, .target(name: "\(name)Descriptor")], path: path,
-      exclude: ["Descriptor"] + (dataFile.map { [$0] } ?? [])),
+      name: name,
+      dependencies: [routerKit, .target(name: "\(name)Descriptor")] + (shim.map { [.target(name: $0)] } ?? []),
+      path: path, exclude: ["Descriptor"] + (dataFile.map { [$0] } ?? []) + (shim.map { [$0] } ?? [])),
     .target(
       name: "\(name)Descriptor", dependencies: [routerKit], path: "\(path)/Descriptor", publicHeadersPath: "."),
-  ]
+  ] + (shim.map { [.target(name: $0, path: "\(path)/\($0)")] } ?? [])
 }
 
 func profile(_ name: String, dataFile: String? = nil) -> [Target] {
@@ -72,7 +74,7 @@ let package = Package(
   ]
     + profile("BIGLOBE", dataFile: "BIGLOBE.rules") + profile("OCN", dataFile: "OCN.rules")
     + profile("NURO", dataFile: "NURO.rules") + profile("V6Plus", dataFile: "V6Plus.rules") + profile("DSLite")
-    + plugin("TUN", path: "Plugins/Dataplanes/TUN") + [
+    + plugin("TUN", path: "Plugins/Dataplanes/TUN", shim: "CTUN") + [
       // What tests share: network namespaces of their own.
       .target(name: "TestSupport", dependencies: ["CTestSupport"], path: "Tests/TestSupport"),
       .target(name: "CTestSupport", path: "Tests/CTestSupport"),
