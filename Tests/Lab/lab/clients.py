@@ -20,6 +20,7 @@ from .netns import CommandError, Namespace, end
 
 _SO_NO_CHECK = 11
 _IP_MTU_DISCOVER, _IP_PMTUDISC_DO, _IP_MTU = 10, 2, 14
+_PACE = 64
 _TOTAL_RETRANS = 100
 """Offset of tcpi_total_retrans in struct tcp_info; it counts retransmitted SYNs too."""
 
@@ -145,33 +146,36 @@ class Opened:
     """Which attempts failed altogether, counted from 0."""
     retried: list[int] = field(default_factory=list)
     """Which attempts needed a second SYN."""
+    abort: bool = True
+    """Whether to end with resets, which leave nothing in flight, rather than in good order."""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for each in self.sockets:
+            if self.abort:
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             each.close()
 
     def assert_alive(self) -> None:
         """Fails unless every connection still carries bytes both ways."""
         for number, each in enumerate(self.sockets):
             message = f"connection {number}".encode()
-            each.settimeout(5)
             each.sendall(message)
             got = each.recv(len(message))
             assert got == message, f"connection {number} answered {got!r}"
 
 
-def hold(source: Namespace, targets: list[tuple[str, int]], *, timeout: float = 20, pace: int = 64) -> Opened:
-    """Opens one connection per target and keeps all open; at most `pace` handshakes are under way at a time."""
+def hold(source: Namespace, targets: list[tuple[str, int]], *, timeout: float = 20, abort: bool = True) -> Opened:
+    """Opens one connection per target and keeps all open, with at most `_PACE` handshakes under way at a time."""
     _raise_descriptor_limit()
-    opened = Opened()
+    opened = Opened(abort=abort)
     waiting: dict[int, tuple[int, socket.socket, float]] = {}
     poll = select.epoll()
     todo = list(enumerate(targets))[::-1]
     while todo or waiting:
-        while todo and len(waiting) < pace:
+        while todo and len(waiting) < _PACE:
             number, target = todo.pop()
             client = source.socket(socket.AF_INET, socket.SOCK_STREAM)
             client.setblocking(False)
@@ -185,6 +189,7 @@ def hold(source: Namespace, targets: list[tuple[str, int]], *, timeout: float = 
                 opened.failed.append(number)
                 client.close()
                 continue
+            client.settimeout(5)
             opened.sockets.append(client)
             if _retransmissions(client):
                 opened.retried.append(number)

@@ -8,6 +8,15 @@ from typing import Any
 import pytest
 
 from lab import netns
+from lab.daemon import Routerd
+from lab.isps import MAP_SUBSCRIBERS
+from lab.line import Line
+
+PROFILE_LABS = [
+    pytest.param((subscriber, offloads), id=f"{subscriber.profile}-{'offloads' if offloads else 'plain'}@")
+    for subscriber in MAP_SUBSCRIBERS
+    for offloads in (True, False)
+]
 
 _LAB_PARAMETER = re.compile(r"\[([\w-]+)@")
 """A lab's parameter in a test's name ends with `@`: `test_ping[biglobe-offloads@]` and its like share one lab."""
@@ -36,3 +45,22 @@ def no_namespace_left() -> Iterator[None]:
     """Whatever the tests made is gone at the end, also when some failed."""
     yield
     netns.close_all()
+
+
+@pytest.fixture(scope="module", params=PROFILE_LABS)
+def running(request: pytest.FixtureRequest) -> Iterator[tuple[Line, Routerd]]:
+    """The line of each MAP-E ISP in turn, with the cables' offloads on and off, and routerd up on it."""
+    subscriber, offloads = request.param
+    with Line(subscriber, offloads=offloads) as line, Routerd(line.ce) as routerd:
+        routerd.start_up()
+        yield line, routerd
+
+
+@pytest.fixture
+def line(running: tuple[Line, Routerd]) -> Iterator[Line]:
+    """The line of `running`; after the test its judge must have seen no violation."""
+    line, _ = running
+    line.judge.reset()
+    line.servers.forget()
+    yield line
+    line.assert_clean()

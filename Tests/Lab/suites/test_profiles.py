@@ -9,40 +9,15 @@ mistake in rewriting it; a real network card does not. After each test the judge
 """
 
 import errno
-from collections.abc import Iterator
 
 import pytest
 
 from lab import clients
 from lab.daemon import Routerd
-from lab.isps import MAP_SUBSCRIBERS
-from lab.judge import BR_ADDRESS
+from lab.judge import BR_ADDRESS, TUNNEL_MTU
 from lab.line import CORE, FAR_SERVER, NARROW_MTU, ROUTER, SERVER, Line
 from lab.netns import Namespace
-
-LABS = [
-    pytest.param((subscriber, offloads), id=f"{subscriber.profile}-{'offloads' if offloads else 'plain'}@")
-    for subscriber in MAP_SUBSCRIBERS
-    for offloads in (True, False)
-]
-
-
-@pytest.fixture(scope="module", params=LABS)
-def running(request: pytest.FixtureRequest) -> Iterator[tuple[Line, Routerd]]:
-    subscriber, offloads = request.param
-    with Line(subscriber, offloads=offloads) as line, Routerd(line.ce) as routerd:
-        routerd.start_up()
-        yield line, routerd
-
-
-@pytest.fixture
-def line(running: tuple[Line, Routerd]) -> Iterator[Line]:
-    line, _ = running
-    line.judge.reset()
-    line.servers.forget()
-    yield line
-    line.assert_clean()
-
+from lab.outside import Sniffer, mss
 
 @pytest.fixture(params=["lan", "router"])
 def source(request: pytest.FixtureRequest, line: Line) -> Namespace:
@@ -106,8 +81,16 @@ def test_traceroute_from_the_router(line: Line, icmp: bool) -> None:
     assert clients.traceroute(line.ce, FAR_SERVER, icmp=icmp) == [BR_ADDRESS, CORE, FAR_SERVER]
 
 
+def test_mss_is_clamped_both_ways(line: Line) -> None:
+    """No TCP segment may need a fragment, also where path-MTU discovery is broken."""
+    with Sniffer(line.lan, "lan0") as inside, Sniffer(line.inet, "up0") as outside:
+        clients.fetch(line.lan, SERVER, 1)
+        assert max(mss(inside.packets(), source=SERVER)) == TUNNEL_MTU - 40
+        assert max(mss(outside.packets(), source=line.subscriber.ipv4)) == TUNNEL_MTU - 40
+
+
 def test_path_mtu_of_the_tunnel(line: Line) -> None:
-    assert clients.path_mtu(line.lan, SERVER) == 1460
+    assert clients.path_mtu(line.lan, SERVER) == TUNNEL_MTU
 
 
 def test_path_mtu_behind_a_narrow_hop(line: Line, source: Namespace) -> None:
