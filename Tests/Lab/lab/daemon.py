@@ -91,13 +91,16 @@ class Routerd:
     def log(self) -> str:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
+    @property
+    def command(self) -> list[str]:
+        return [str(paths.routerd()), "run", "--config", str(self.config_file)]
+
     def start(self, timeout: float = 20) -> Self:
         """Starts the daemon and returns when it has said that it is ready."""
         self._log.unlink(missing_ok=True)
         begun = time.monotonic()
         with self._log.open("wb") as log:
-            argv = [str(paths.routerd()), "run", "--config", str(self.config_file)]
-            self._process = self.ce.start(argv, output=log, own_sysfs=True)
+            self._process = self.ce.start(self.command, output=log, own_sysfs=True)
         try:
             wait_for("routerd to be ready", self._ready, timeout, interval=0.005)
         except TimeoutError as error:

@@ -24,6 +24,8 @@ class Verdict:
     violations: dict[str, int]
     info: dict[str, int] = field(default_factory=dict)
     ports: frozenset[int] = frozenset()
+    recent: tuple[str, ...] = ()
+    """The last violations in words."""
 
     @property
     def total(self) -> int:
@@ -57,7 +59,7 @@ class Judge:
         self._process.send_signal(signal.SIGUSR1)
         raw = wait_for("the judge's verdict", self._read)
         ports = frozenset(port for first, last in raw.get("ports", []) for port in range(first, last + 1))
-        return Verdict(raw["violations"], raw.get("info", {}), ports)
+        return Verdict(raw["violations"], raw.get("info", {}), ports, tuple(map(str, raw.get("recent", ()))))
 
     def reset(self) -> None:
         """Forgets all counts; returns when that has happened."""
@@ -68,7 +70,7 @@ class Judge:
         """Fails with the list of violations if there was any."""
         verdict = self.verdict()
         wrong = {kind: count for kind, count in verdict.violations.items() if count}
-        assert not wrong, f"the border relay saw violations: {wrong}"
+        assert not wrong, "\n".join([f"the border relay saw violations: {wrong}", *verdict.recent])
 
     def close(self) -> None:
         end(self._process)

@@ -27,6 +27,8 @@ def snapshot(namespace: Namespace) -> dict[str, Any]:
         "nftables": ["nft", "-s", "-j", "list", "ruleset"],
     }
     state = {name: _stable(json.loads(namespace.run(*argv).stdout or "[]")) for name, argv in queries.items()}
+    for name in ("routes4", "routes6"):  # the kernel lists equal routes in the order of their making
+        state[name].sort(key=lambda route: json.dumps(route, sort_keys=True))
     state["settings"] = _settings(namespace)
     return state
 

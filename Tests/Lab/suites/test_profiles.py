@@ -63,6 +63,7 @@ def test_udp(line: Line, source: Namespace) -> None:
 
 def test_udp_without_checksum(line: Line, source: Namespace) -> None:
     clients.udp_echo(source, SERVER, checksum=False)
+    assert line.judge.verdict().info["udp-zero-checksum"] > 0, "the checksum 0 did not stay 0"
 
 
 def test_udp_larger_than_the_tunnel(line: Line, source: Namespace) -> None:
