@@ -110,5 +110,5 @@ def tunnelled(packets: Iterable[Packet], outer_source: str) -> list[Packet]:
     return [
         packet[IPv6].payload if isinstance(packet[IPv6].payload, IP) else IP(bytes(packet[IPv6].payload))
         for packet in packets
-        if IPv6 in packet and packet[IPv6].nh == _IN_IPV6 and packet[IPv6].src == outer_source
+        if IPv6 in packet and packet[IPv6].nh == _IN_IPV6 and packet[IPv6].src == outer_source != packet[IPv6].dst
     ]

@@ -70,7 +70,10 @@ def _items(part: Any) -> list[str]:
 
 def _stable(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _stable(item) for key, item in value.items() if key not in _VOLATILE}
+        kept = {key: _stable(item) for key, item in value.items() if key not in _VOLATILE}
+        if kept.get("operstate") == "UNKNOWN":  # a TUN device's first carrier is not announced, its second is
+            kept["operstate"] = "UP"
+        return kept
     if isinstance(value, list):
         return [_stable(item) for item in value if item != {}]
     return value
