@@ -167,7 +167,11 @@ class Routerd:
         return done
 
     def status(self) -> dict[str, Any]:
-        return json.loads(self.cli("status", "--json").stdout)
+        """What the running daemon says of itself; exit status 1 only says that it is not up."""
+        done = self.cli("status", "--json", check=False)
+        if done.returncode > 1 or not done.stdout:
+            raise CommandError(f"routerd status: exit {done.returncode}\n{done.stderr}\nits log:\n{self.log}")
+        return json.loads(done.stdout)
 
     def counters(self) -> dict[str, int]:
         return self.status().get("counters", {})

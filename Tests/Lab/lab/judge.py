@@ -35,7 +35,9 @@ class Verdict:
 class Judge:
     """A running `labbr` in the ISP's namespace."""
 
-    def __init__(self, isp: Namespace, domain: MAPDomain | AFTR, device: str, directory: Path, mesh: bool = False) -> None:
+    def __init__(
+        self, isp: Namespace, domain: MAPDomain | AFTR, device: str, directory: Path, *options: str
+    ) -> None:
         self.domain = domain
         self.device = device
         self._stats = directory / f"{device}.json"
@@ -43,9 +45,9 @@ class Judge:
         for relay in domain.relays:
             isp.ip(f"addr add {relay}/128 dev lo nodad")
         relays = [word for relay in domain.relays for word in ("--relay", relay)]
-        argv = [str(paths.labbr()), *domain.judge_arguments, *relays, "--tun", device, "--stats", str(self._stats)]
+        argv = [str(paths.labbr()), *domain.judge_arguments, *relays, "--tun", device, "--stats", str(self._stats), *options]
         with self._log.open("wb") as log:
-            self._process = isp.start([*argv, "--mesh"] if mesh else argv, output=log)
+            self._process = isp.start(argv, output=log)
         wait_for(f"{device} of labbr", lambda: self._exists(isp))
         isp.ip(
             f"""addr replace {BR_ADDRESS}/32 dev {device}

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from .isps import AFTR, Subscriber
+from .isps import AFTR, MAPDomain, Subscriber
 from .judge import Judge
 from .netns import Namespace, link
 from .servers import Servers
@@ -128,9 +128,10 @@ class Line:
             self.customers.append(Customer(subscribers, self.isp, f"down{number}", self._stack))
         if not self._offloads:
             self._switch_offloads_off()
-        for subscriber in (each for customer in self.customers for each in customer.subscribers):
-            if subscriber.profile not in self.judges:
-                self._add_judge(subscriber)
+        domains = {each.profile: each.domain for customer in self.customers for each in customer.subscribers}
+        for profile, domain in domains.items():
+            others = [relay for other in domains.values() if other != domain for relay in other.relays]
+            self.judges[profile] = self._judge(domain, others)
         self.servers = Servers(self.inet, (SERVER, SECOND_SERVER, FAR_SERVER))
         self._stack.callback(self.servers.close)
 
@@ -166,12 +167,13 @@ class Line:
                 rule add from 203.0.113.0/24 lookup 13"""
         )
 
-    def _add_judge(self, subscriber: Subscriber) -> None:
+    def _judge(self, domain: MAPDomain | AFTR, other_relays: list[str]) -> Judge:
+        """Starts a judge that leaves packets to the relays of other ISPs to their judges."""
         device = f"br{len(self.judges)}"
-        judge = Judge(self.isp, subscriber.domain, device, self.directory, self._mesh)
+        options = [word for relay in other_relays for word in ("--ignore", relay)]
+        judge = Judge(self.isp, domain, device, self.directory, *options, *(["--mesh"] if self._mesh else []))
         self._stack.callback(judge.close)
-        self.judges[subscriber.profile] = judge
-        if isinstance(subscriber.domain, AFTR):
+        if isinstance(domain, AFTR):
             self.isp.ip(f"route add 192.168.1.0/24 dev {device}")
             self.isp.nft(
                 f"""table ip aftr {{
@@ -181,6 +183,7 @@ class Line:
                     }}
                 }}"""
             )
+        return judge
 
     def _switch_offloads_off(self) -> None:
         off = [word for feature in ("tx", "rx", "tso", "gso", "gro") for word in (feature, "off")]
