@@ -345,13 +345,12 @@ static bool prepare(struct relay *relay, struct options *options) {
 }
 
 int relay_run(struct options *options) {
-    struct relay *relay = calloc(1, sizeof *relay);
-    if (relay == NULL) return 1;
+    static struct relay relay;
     // The process ends with this function, and the kernel takes back memory, descriptors and the TUN device.
-    if (!prepare(relay, options)) return 1;
-    write_stats(relay, now_ms());
+    if (!prepare(&relay, options)) return 1;
+    write_stats(&relay, now_ms());
     fprintf(stderr, "labbr: ready\n");
-    loop(relay);
-    write_stats(relay, now_ms());
+    loop(&relay);
+    write_stats(&relay, now_ms());
     return 0;
 }
