@@ -186,7 +186,8 @@ class Wire:
 
     def __init__(self, namespace, device):
         with inside(namespace):
-            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, socket.htons(ETH_P_IP))
+            kind = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
+            self.socket = socket.socket(socket.AF_PACKET, kind, socket.htons(ETH_P_IP))
             self.socket.bind((device, ETH_P_IP))
 
     def take(self, count, seconds=3.0):

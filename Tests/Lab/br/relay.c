@@ -211,7 +211,8 @@ static bool uplink(struct relay *relay) {
         struct outer outer;
         read_outer(&relay->messages[i].msg_hdr, &relay->senders[i], &outer);
         if (is_ignored(relay, outer.destination)) continue;
-        judge_packet(&relay->judge, &outer, relay->vectors[i].iov_base, relay->messages[i].msg_len, now, &relay->verdict);
+        judge_packet(&relay->judge, &outer, relay->vectors[i].iov_base, relay->messages[i].msg_len, now,
+                     &relay->verdict);
         for (unsigned p = 0; p < relay->verdict.count; p++) {
             send_up(relay, relay->verdict.packets[p].data, relay->verdict.packets[p].length, now);
         }

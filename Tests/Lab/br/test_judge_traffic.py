@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Real traffic of two kernels through the judge: TCP both ways, with offloads on and off, and no false accusation.
 
-The CE is a second labbr in AFTR mode turned round: it learns where the server is "subscribed" from the first packet that
-comes down, and sends everything for it up. So it also verifies each packet that the judge sends down."""
+The CE is a second labbr in AFTR mode turned round: it learns where the server is "subscribed" from the first packet
+that comes down, and sends everything for it up. So it also verifies each packet that the judge sends down."""
 
 import random
 import socket
@@ -14,6 +14,7 @@ from judge_line import CE, RELAYS, inside, run
 
 ADDR, SERVER = "133.209.13.2", "198.51.100.2"
 PORT = 5136
+FIRST = ("--inner-src", SERVER, "--inner-dst", ADDR, "--sport", 9, "--dport", PORT, "--proto", "icmp-unreach")
 LINKS = (("ce", "wan0"), ("isp", "acc0"), ("isp", "core0"), ("inet", "eth0"))
 
 
@@ -53,7 +54,7 @@ def serve(listener, content, received):
 
 def test_tcp_both_ways(line, map_e, ce, offloads):
     judge = map_e("--mtu", "1460")
-    line.plant_down("--inner-src", SERVER, "--inner-dst", ADDR, "--sport", 9, "--dport", PORT, "--proto", "icmp-unreach")
+    line.plant_down(*FIRST)
     ce.stats(uplink_packets=1)
     # A port of its own for each run: the last one is still in TIME_WAIT.
     port = PORT if offloads == "on" else PORT + 1
@@ -88,7 +89,7 @@ def test_tcp_both_ways(line, map_e, ce, offloads):
 def test_udp_of_every_size(line, map_e, ce, offloads):
     """Datagrams that the kernel cuts into inner fragments (1460) as well as those the relay cuts into outer ones."""
     judge = map_e()
-    line.plant_down("--inner-src", SERVER, "--inner-dst", ADDR, "--sport", 9, "--dport", PORT, "--proto", "icmp-unreach")
+    line.plant_down(*FIRST)
     ce.stats(uplink_packets=1)
     with inside(line.inet):
         server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
