@@ -31,8 +31,8 @@ def start(line, tmp_path):
     """Starts judges with options of the test's own; ends them."""
     running = []
 
-    def begin(*options, **more):
-        running.append(judge_line.Judge(line, tmp_path, *options, **more))
+    def begin(*options, namespace=line.isp, **more):
+        running.append(judge_line.Judge(namespace, tmp_path, *options, **more))
         return running[-1]
 
     try:

@@ -8,7 +8,9 @@
 // Longest packet built here, and what encapsulation adds (outer header, options, fragment header).
 enum { CRAFT_MAX = 65535, OUTER_MAX = 40 + 8 + 8 };
 
-enum craft_kind { CRAFT_UDP, CRAFT_TCP, CRAFT_ECHO, CRAFT_ECHO_REPLY, CRAFT_UNREACH, CRAFT_TOO_BIG, CRAFT_EXCEEDED, CRAFT_OTHER };
+enum craft_kind {
+    CRAFT_UDP, CRAFT_TCP, CRAFT_ECHO, CRAFT_ECHO_REPLY, CRAFT_UNREACH, CRAFT_TOO_BIG, CRAFT_EXCEEDED, CRAFT_OTHER
+};
 
 // What an ICMP error says that it is about. The fields left out follow from the packet around it.
 struct craft_embedded {

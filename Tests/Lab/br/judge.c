@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The verdict on each packet that a CE sends up, by RFC 7597 sections 8.1 (consistency of outer source, inner source and
-// port) and 8.2 (ICMP identifiers are ports), and by the checksum rules of IPv4, TCP, UDP and ICMP.
+// The verdict on each packet that a CE sends up, by RFC 7597 sections 8.1 (outer source, inner source and port must
+// agree) and 8.2 (ICMP identifiers are ports), and by the checksum rules of IPv4, TCP, UDP and ICMP.
 //
 // Outer source, inner source, port and protocol are judged in this order and the first that fails is the one that
 // counts: with a wrong outer source there is no CE whose port set could be asked. Checksums, the outer destination and
@@ -84,7 +84,8 @@ static findings judge_outer(struct judge *judge, const struct outer *outer) {
 }
 
 // The address checks that every fragment can stand. `ce` is set when the outer source is that of a CE.
-static findings judge_addresses(struct judge *judge, const struct outer *outer, const struct ipv4 *packet, struct ce *ce) {
+static findings judge_addresses(struct judge *judge, const struct outer *outer, const struct ipv4 *packet,
+                                struct ce *ce) {
     if (judge->options->mode == MODE_AFTR) return 0; // a B4 has any address and any inner source
     switch (source_check(judge->rules, outer->source, packet->source, -1, ce)) {
     case SOURCE_OUTER:
@@ -195,8 +196,8 @@ static void pass(struct verdict *out, uint8_t *data, size_t length) {
 
 // A fragment: hold it until its datagram is whole, then judge that and hand back all pieces. What is wrong with the
 // datagram counts on the fragment that completed it.
-static void judge_fragment(struct judge *judge, const struct outer *outer, const struct ipv4 *packet, const struct ce *ce,
-                           findings kinds, int64_t now, struct verdict *out) {
+static void judge_fragment(struct judge *judge, const struct outer *outer, const struct ipv4 *packet,
+                           const struct ce *ce, findings kinds, int64_t now, struct verdict *out) {
     struct fragment_key key = {
         .outer = outer->source,
         .source = packet->source,
@@ -223,7 +224,8 @@ static void judge_fragment(struct judge *judge, const struct outer *outer, const
     // The checksum may not be "finished" here: the pieces go on as they came, not the whole. A partial checksum cannot
     // be in a fragment, since the kernel completes it before it cuts; so it is judged as what it is.
     bool consistent = (kinds & (found(VIOLATION_OUTER_SOURCE) | found(VIOLATION_INNER_SOURCE))) == 0;
-    findings later = judge_whole(judge, &whole, datagram->whole + 60 - datagram->first_header, ce, consistent, &transport);
+    uint8_t *data = datagram->whole + 60 - datagram->first_header;
+    findings later = judge_whole(judge, &whole, data, ce, consistent, &transport);
     count(judge, kinds | later, outer, &whole, &transport);
     if ((!datagram->forward || later != 0) && !judge->options->forward_violations) return;
     for (unsigned i = 0; i < datagram->piece_count; i++) {

@@ -128,15 +128,15 @@ class Lines:
 class Judge:
     """A running labbr."""
 
-    def __init__(self, lines, folder, *options, tun="br0", routes=()):
-        self.path = Path(folder) / "stats.json"
+    def __init__(self, namespace, folder, *options, tun="br0", routes=()):
+        self.path = Path(folder) / f"{tun}.json"
         self.path.unlink(missing_ok=True)
-        command = ["ip", "netns", "exec", lines.isp, str(LABBR), "--tun", tun, "--stats", str(self.path), *options]
+        command = ["ip", "netns", "exec", namespace, str(LABBR), "--tun", tun, "--stats", str(self.path), *options]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         # The statistics are there only after socket and device are.
         self._wait(lambda: self.path.exists(), "labbr did not start")
         for prefix in routes:
-            run("ip", "-n", lines.isp, "route", "add", prefix, "dev", tun)
+            run("ip", "-n", namespace, "route", "add", prefix, "dev", tun)
 
     def _wait(self, condition, what, seconds=5.0):
         end = time.monotonic() + seconds
@@ -186,7 +186,8 @@ class Wire:
 
     def __init__(self, namespace, device):
         with inside(namespace):
-            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, socket.htons(ETH_P_IP))
+            kind = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
+            self.socket = socket.socket(socket.AF_PACKET, kind, socket.htons(ETH_P_IP))
             self.socket.bind((device, ETH_P_IP))
 
     def take(self, count, seconds=3.0):

@@ -9,9 +9,9 @@
 #include <string.h>
 
 static const char usage[] =
-    "labbr --mode map-e --relay ADDR [--relay ADDR …] --rule RULE [--rule RULE …] --tun NAME --stats FILE [options]\n"
-    "labbr --mode aftr --relay ADDR [--relay ADDR …] --tun NAME --stats FILE [options]\n"
-    "labbr --mode map-arith [--rule RULE …]      (requests on standard input, see README.md)\n"
+    "labbr --mode map-e --relay ADDR… --rule RULE… --tun NAME --stats FILE [options]\n"
+    "labbr --mode aftr --relay ADDR… --tun NAME --stats FILE [options]\n"
+    "labbr --mode map-arith [--rule RULE…]      (requests on standard input, see README.md)\n"
     "\n"
     "  RULE is IPV6/LEN,IPV4/LEN,ea=N,offset=N,psid=N,iid=draft-03|rfc7597\n"
     "  --rule-file FILE            one RULE a line; a blank or # ends it\n"
@@ -21,7 +21,7 @@ static const char usage[] =
     "  --min-hop-limit N           outer hop limit below this is a violation (default 32)\n"
     "  --forward-violations        pass on what violates, after counting\n"
     "  --accept-partial-checksums  finish checksums that a kernel left to a network card, and count them as info\n"
-    "  --mesh                      this line lets CEs talk directly (changes nothing here: `hairpin` counts what did not)\n"
+    "  --mesh                      CEs may talk directly; changes nothing here: `hairpin` counts what did not\n"
     "\n"
     "Signals: TERM ends, USR1 writes the statistics now, USR2 sets every counter to zero.\n";
 
@@ -90,7 +90,9 @@ static bool check(const struct options *options, bool mode_given) {
 }
 
 bool options_parse(int argc, char **argv, struct options *out, int *status) {
-    enum { MODE = 1, RELAY, RULE, RULE_FILE, TUN, STATS, REPLY_FROM, IGNORE, MTU, MIN_HOP_LIMIT, FORWARD, PARTIAL, MESH, HELP };
+    enum {
+        MODE = 1, RELAY, RULE, RULE_FILE, TUN, STATS, REPLY_FROM, IGNORE, MTU, MIN_HOP_LIMIT, FORWARD, PARTIAL, MESH, HELP
+    };
     static const struct option known[] = {
         {"mode", required_argument, NULL, MODE},
         {"relay", required_argument, NULL, RELAY},
@@ -134,7 +136,8 @@ bool options_parse(int argc, char **argv, struct options *out, int *status) {
             out->stats_path = optarg;
             break;
         case REPLY_FROM:
-            out->reply_from_given = good = addr6_parse(optarg, &out->reply_from) || complain("not an IPv6 address", optarg);
+            good = addr6_parse(optarg, &out->reply_from) || complain("not an IPv6 address", optarg);
+            out->reply_from_given = good;
             break;
         case IGNORE:
             good = add_address(optarg, out->ignored, &out->ignored_count);

@@ -115,7 +115,7 @@ enum checksum_verdict transport_checksum(const struct ipv4 *packet) {
     size_t field;
     switch (packet->protocol) {
     case IPPROTO_TCP:
-        if (length < 20 || (size_t)(data[12] >> 4) * 4 < 20 || (size_t)(data[12] >> 4) * 4 > length) return CHECKSUM_CUT;
+        if (length < 20 || data[12] >> 4 < 5 || (size_t)(data[12] >> 4) * 4 > length) return CHECKSUM_CUT;
         field = 16;
         break;
     case IPPROTO_UDP:

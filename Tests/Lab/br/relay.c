@@ -211,7 +211,8 @@ static bool uplink(struct relay *relay) {
         struct outer outer;
         read_outer(&relay->messages[i].msg_hdr, &relay->senders[i], &outer);
         if (is_ignored(relay, outer.destination)) continue;
-        judge_packet(&relay->judge, &outer, relay->vectors[i].iov_base, relay->messages[i].msg_len, now, &relay->verdict);
+        judge_packet(&relay->judge, &outer, relay->vectors[i].iov_base, relay->messages[i].msg_len, now,
+                     &relay->verdict);
         for (unsigned p = 0; p < relay->verdict.count; p++) {
             send_up(relay, relay->verdict.packets[p].data, relay->verdict.packets[p].length, now);
         }
@@ -345,13 +346,12 @@ static bool prepare(struct relay *relay, struct options *options) {
 }
 
 int relay_run(struct options *options) {
-    struct relay *relay = calloc(1, sizeof *relay);
-    if (relay == NULL) return 1;
+    static struct relay relay;
     // The process ends with this function, and the kernel takes back memory, descriptors and the TUN device.
-    if (!prepare(relay, options)) return 1;
-    write_stats(relay, now_ms());
+    if (!prepare(&relay, options)) return 1;
+    write_stats(&relay, now_ms());
     fprintf(stderr, "labbr: ready\n");
-    loop(relay);
-    write_stats(relay, now_ms());
+    loop(&relay);
+    write_stats(&relay, now_ms());
     return 0;
 }

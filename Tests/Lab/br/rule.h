@@ -62,7 +62,7 @@ const struct rule *rule_for_ipv4(struct rule_set *set, uint32_t address);
 
 // The CE whose end-user prefix starts with `hi` (bits 0..63 of any address of it).
 struct ce ce_from_prefix(const struct rule *rule, uint64_t hi);
-// The CE that owns this IPv4 address and port. `port` < 0: the packet has none, which only an unshared address survives.
+// The CE that owns this IPv4 address and port. `port` < 0: the packet has none, and only an unshared address will do.
 bool ce_for_ipv4(struct rule_set *set, uint32_t address, int port, struct ce *out);
 
 // True when several CEs share one IPv4 address.

@@ -113,7 +113,8 @@ static void print_ces(const struct stats *stats, FILE *out) {
         fprintf(out, ", \"ipv4\": \"%s\", \"psid\": %u, \"packets\": %" PRIu64, addr4_text(record->ipv4, text),
                 record->psid, record->packets);
         for (unsigned space = 0; space < PORT_SPACES; space++) {
-            fprintf(out, ", \"%s-count\": %u, \"%s\": ", spaces[space], count_bits(record->ports[space]), spaces[space]);
+            fprintf(out, ", \"%s-count\": %u", spaces[space], count_bits(record->ports[space]));
+            fprintf(out, ", \"%s\": ", spaces[space]);
             ranges_print(out, record->ports[space]);
         }
         fputc('}', out);

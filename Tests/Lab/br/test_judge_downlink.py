@@ -130,7 +130,8 @@ def test_fragments_follow_the_first(line, judge, tunnel, words):
 def test_fragments_are_not_mixed_up(line, judge, tunnel):
     """The same addresses and different identifications, both CEs at once, later fragments first."""
     words = lambda port, number: (
-        *TO_ADDR, *REMOTE, "--dport", port, "--proto", "udp", "--payload", 100, "--fragment", 64, "--identification", number,
+        *TO_ADDR, *REMOTE, "--dport", port, "--proto", "udp", "--payload", 100, "--fragment", 64,
+        "--identification", number,
     )
     for only in (1, 0):
         for port, number in ((5136, 21), (5152, 22)):
@@ -141,7 +142,8 @@ def test_fragments_are_not_mixed_up(line, judge, tunnel):
 
 
 def test_fragment_without_a_first_is_given_up(line, judge, tunnel):
-    line.plant_down(*TO_ADDR, *REMOTE, "--dport", 5136, "--proto", "udp", "--payload", 100, "--fragment", 64, "--only", 1)
+    words = ("--dport", 5136, "--proto", "udp", "--payload", 100, "--fragment", 64, "--only", 1)
+    line.plant_down(*TO_ADDR, *REMOTE, *words)
     stats = judge.stats(fragments_expired=1)
     assert stats["info"]["fragments-expired"] == 1 and stats["info"]["downlink-sent"] == 0
 

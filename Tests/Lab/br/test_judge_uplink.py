@@ -202,7 +202,7 @@ WRONG = {
     ),
     "embedded protocol without ports": ("icmp-inner", *FLOW, "--proto", "icmp-unreach", "--embedded-proto", 47),
     "embedded echo identifier": (
-        "icmp-inner", *OUTER, *INNER, "--sport", 5136, "--dport", 80, "--proto", "icmp-unreach", "--embedded-proto", "icmp",
+        "icmp-inner", *FLOW, "--proto", "icmp-unreach", "--embedded-proto", "icmp",
     ),
     "packet cut": ("truncated", *FLOW, "--proto", "udp", "--truncate", 1),
     "header cut": ("truncated", *FLOW, "--proto", "udp", "--truncate", 41),
@@ -388,7 +388,8 @@ FRAGMENTED = {
         "inner-source", 2, *OUTER, "--inner-src", "10.0.0.1", "--inner-dst", SERVER, *PORTS, "--proto", "udp",
     ),
     "outer source, in each of them": (
-        "outer-source", 2, "--outer-src", "2001:db8:ffff::2", "--outer-dst", RELAYS[0], *INNER, *PORTS, "--proto", "udp",
+        "outer-source", 2, "--outer-src", "2001:db8:ffff::2", "--outer-dst", RELAYS[0], *INNER, *PORTS,
+        "--proto", "udp",
     ),
 }
 
