@@ -118,7 +118,7 @@ func printError(_ message: String) {
 
 /// The log: lines on standard error, which the service manager puts into the journal.
 func makeLogger(_ level: Logger.Level) -> Logger {
-  var logger = Logger(label: "routerd") { StreamLogHandler.standardError(label: $0) }
+  var logger = Logger(label: "routerd") { ConsoleLogHandler(label: $0) }
   logger.logLevel = level
   return logger
 }
