@@ -34,8 +34,7 @@ public struct NFTablesSocket: ~Copyable {
   /// observe again.
   public func apply(_ changes: [Change]) throws(NFTablesError) {
     guard !changes.isEmpty else { return }
-    let length = try Transaction(changes).length
-    try channel.transact(try Transaction(changes, firstSequence: channel.reserveSequence(length)))
+    try channel.transact(try Transaction(changes))
   }
 
   /// The readings of the table's named counters; empty if there is no such table.
@@ -47,9 +46,8 @@ public struct NFTablesSocket: ~Copyable {
 
   /// Deletes the table of family `inet` with that name, if there is one.
   public func delete(table: String) throws(NFTablesError) {
-    let sequence = channel.reserveSequence(3)
     do throws(NFTablesError) {
-      try channel.transact(try Transaction.deleting(table: table, firstSequence: sequence))
+      try channel.transact(try Transaction.deleting(table: table))
     } catch  where error.code == ENOENT {
       return
     }

@@ -90,8 +90,11 @@ final class NetfilterChannel {
     return wasInterrupted ? .interrupted : ending ?? .interrupted
   }
 
-  /// Sends a transaction, whose last step asks for an acknowledgement, and throws the first error that any step got.
-  func transact(_ transaction: Transaction) throws(NFTablesError) {
+  /// Sends a transaction, whose last step asks for an acknowledgement, and throws the first error that any step got. The
+  /// kernel reports a commit that failed (under the number of the begin mark) before it acknowledges steps.
+  func transact(_ transaction: consuming Transaction) throws(NFTablesError) {
+    transaction.firstSequence = reserveSequence(transaction.length)
+    let transaction = transaction
     let bytes = transaction.bytes
     // The default limit of the socket is less than a table with many ports needs.
     setOption(SOL_SOCKET, SO_SNDBUFFORCE, Int32(clamping: bytes.count + 4096))
@@ -109,27 +112,6 @@ final class NetfilterChannel {
         }
         if header.pointee.nlmsg_seq == transaction.lastStep { isAcknowledged = true }
       }
-    }
-    if let failure { throw failure }
-    try checkCommit(transaction)
-  }
-
-  /// The answers to a transaction are all there when sending returns. A commit that failed after every step went well is
-  /// reported beside the steps: look whether such a report waits.
-  private func checkCommit(_ transaction: Transaction) throws(NFTablesError) {
-    var failure: NFTablesError?
-    do throws(NFTablesError) {
-      try receive("changing the ruleset", flags: Int32(MSG_DONTWAIT)) { header in
-        guard let action = transaction.action(sequence: header.pointee.nlmsg_seq),
-          Int32(header.pointee.nlmsg_type) == NLMSG_ERROR
-        else { return }
-        let answer = Acknowledgement(header)
-        if answer.code != 0, failure == nil {
-          failure = NFTablesError(action, code: answer.code, detail: answer.words)
-        }
-      }
-    } catch  where error.code == EAGAIN {
-      return
     }
     if let failure { throw failure }
   }

@@ -13,18 +13,18 @@ struct Transaction {
   /// An element takes at most 64 bytes, so that so many of them stay well below the 64 KiB of their nesting attribute.
   private static let elementsPerMessage = 500
 
-  private let firstSequence: UInt32
   private var steps: [(message: [UInt8], action: String)] = []
 
-  /// Makes the transaction; its messages are numbered upwards from `firstSequence`.
-  init(_ changes: [Change], firstSequence: UInt32 = 0) throws(NFTablesError) {
-    self.firstSequence = firstSequence
+  /// The number of the first message, the begin mark; the others count on from there.
+  var firstSequence: UInt32 = 0
+
+  init(_ changes: [Change]) throws(NFTablesError) {
     for change in changes { try append(change) }
   }
 
   /// A transaction that deletes a table, which fails if there is none.
-  static func deleting(table: String, firstSequence: UInt32) throws(NFTablesError) -> Transaction {
-    var transaction = try Transaction([], firstSequence: firstSequence)
+  static func deleting(table: String) throws(NFTablesError) -> Transaction {
+    var transaction = try Transaction([])
     try transaction.deleteTable(table)
     return transaction
   }
@@ -163,8 +163,7 @@ struct Transaction {
   ) throws(NFTablesError) {
     let verb = change == .add ? "adding elements to" : "removing elements from"
     let action = "\(verb) set \(set.name) of table inet \(table)"
-    // In order, so that the same change is always the same bytes.
-    var rest = set.elements.sorted { $0.key.lexicographicallyPrecedes($1.key) }[...]
+    var rest = Array(set.elements)[...]
     while !rest.isEmpty {
       let object = try CObject(action, nftnl_set_alloc(), free: nftnl_set_free)
       nftnl_set_set_str(object.pointer, UInt16(NFTNL_SET_TABLE.rawValue), table)

@@ -100,7 +100,7 @@ struct TranslationChains {
 
   private var fromSoftwire: Chain {
     var rules = [
-      Rule(.isNot(.ipv4Destination, address.bytes) + .drop(.wrongInnerDestination), comment: "not to our address")
+      Rule(.isIPv4 + .isNot(.ipv4Destination, address.bytes) + .drop(.wrongInnerDestination), comment: "not to our address")
     ]
     if isShared {
       rules += [
@@ -108,8 +108,9 @@ struct TranslationChains {
         Rule(.isProtocol(ProtocolNumber.udp) + enter(.destinationPort, .transport) + .accept, comment: "UDP"),
         Rule(isEcho + enter(.icmpIdentifier, .icmp) + .accept, comment: "ping"),
         Rule(isError + .jump("quoted_in"), comment: "an error about a packet that we sent"),
+        otherProtocols, otherICMPTypes,
+        Rule(.drop(.outsidePortSetIn), comment: "not to a port of ours"),
       ]
-      rules += remaining(.outsidePortSetIn, "not to a port of ours")
     }
     return Chain(name: "from_softwire", rules: rules)
   }
@@ -222,7 +223,7 @@ struct TranslationChains {
   /// foreign NAT, a program that makes up packets.
   private var leaving: Chain {
     let foreign = Rule(
-      .isNot(.ipv4Source, address.bytes) + .drop(.outsidePortSetOut), comment: "not from our address")
+      .isIPv4 + .isNot(.ipv4Source, address.bytes) + .drop(.outsidePortSetOut), comment: "not from our address")
     guard isShared else { return Chain(name: "leaving", rules: [foreign]) }
     return Chain(
       name: "leaving",
@@ -232,7 +233,9 @@ struct TranslationChains {
         Rule(.isProtocol(ProtocolNumber.udp) + isReal(.sourcePort) + .accept, comment: "UDP"),
         Rule(isEcho + isReal(.icmpIdentifier) + .accept, comment: "ping"),
         Rule(isError + .jump("quoted_out"), comment: "an error about a packet that came in"),
-      ] + remaining(.outsidePortSetOut, "not from a port of ours"))
+        otherICMPTypes,
+        Rule(.drop(.outsidePortSetOut), comment: "not from a port of ours"),
+      ])
   }
 
   private var quotedOut: Chain {
@@ -279,15 +282,10 @@ struct TranslationChains {
       comment: "no ports to share the address by")
   }
 
-  /// What becomes of packets that no rule before has accepted.
-  private func remaining(_ reason: DropReason, _ comment: String) -> [Rule] {
-    [
-      otherProtocols,
-      Rule(
-        .isProtocol(ProtocolNumber.icmp) + .isNot(.icmpType, in: SetName.echoTypes)
-          + .isNot(.icmpType, in: SetName.errorTypes) + .drop(.protocolWithoutPorts),
-        comment: "no identifier to share the address by"),
-      Rule(.drop(reason), comment: comment),
-    ]
+  private var otherICMPTypes: Rule {
+    Rule(
+      .isProtocol(ProtocolNumber.icmp) + .isNot(.icmpType, in: SetName.echoTypes)
+        + .isNot(.icmpType, in: SetName.errorTypes) + .drop(.protocolWithoutPorts),
+      comment: "no identifier to share the address by")
   }
 }

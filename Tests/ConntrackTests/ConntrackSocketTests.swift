@@ -14,13 +14,13 @@ import Testing
       try shell(
         """
         nft 'add table inet t; add chain inet t c { type filter hook output priority 0; }; add rule inet t c ct state new'
-        add() { conntrack -I -u ASSURED -t 100 "$@" >/dev/null 2>&1; }
+        add() { conntrack -I -u ASSURED -t 100 "$@" 2>/dev/null; }
         for port in 1001 1002 1003; do
           add -p tcp --state ESTABLISHED -s 192.168.1.2 -d 198.51.100.1 --sport $port --dport 80 \\
             -r 198.51.100.1 -q 192.0.2.18 --reply-port-src 80 --reply-port-dst $port
         done
         add -p udp -s 192.0.2.18 -d 198.51.100.1 --sport 53 --dport 53
-        add -p icmp -s 192.168.1.3 -d 198.51.100.1 --icmp-type 8 --icmp-code 0 --icmp-id 77 -r 198.51.100.1 -q 192.0.2.18
+        add -p icmp -s 192.0.2.18 -d 198.51.100.1 --icmp-type 8 --icmp-code 0 --icmp-id 77
         add -p udp -s 192.168.1.2 -d 198.51.100.1 --sport 53 --dport 53 -r 198.51.100.1 -q 192.0.2.19 \\
           --reply-port-src 53 --reply-port-dst 53
         add -p udp -s 198.51.100.1 -d 192.0.2.18 --sport 1 --dport 2

@@ -61,7 +61,7 @@ import Testing
     let steps = try [
       Self.spec(), Self.spec("133.209.13.3"), Self.spec("133.209.13.3", layout: (4, 8, 66)), Self.spec(relays: ["2001:db8::1"]),
       Self.spec(mesh: true), Self.dsLite(), Self.spec("153.240.1.1", layout: (6, 6, 7)), Self.spec(layout: nil),
-      Self.spec("192.0.2.18", layout: (6, 2, 1)), Self.spec("192.0.2.18", layout: (6, 2, 2)), Self.spec(),
+      Self.spec("192.0.2.18", layout: (6, 4, 1)), Self.spec("192.0.2.18", layout: (6, 4, 2)), Self.spec(),
     ]
     try inNetworkNamespace {
       let socket = try NFTablesSocket()
@@ -136,9 +136,15 @@ import Testing
             masquerade
           }
         }
-        table ip routerd { chain c { type filter hook input priority 0; policy accept; counter drop; } }
-        table ip6 routerd { set s { type ipv6_addr
-          elements = { ::1 } } }
+        table ip routerd {
+          chain c { type filter hook input priority 0; policy accept;
+            counter drop
+          }
+        }
+        table ip6 routerd {
+          set s { type ipv6_addr
+            elements = { ::1 } }
+        }
         """
       try shell("nft -f - <<'END'\n\(foreign)\nEND")
       let before = try shell("nft list ruleset")
