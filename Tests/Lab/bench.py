@@ -22,7 +22,7 @@ from lab.clients import ping
 from lab.daemon import Routerd
 from lab.isps import BIGLOBE
 from lab.line import SERVER, Line, switch_features
-from lab.netns import CommandError
+from lab.netns import CommandError, end
 from lab.waiting import wait_for
 
 CE_IPV4, ISP_IPV4 = "198.18.3.2", "198.18.3.1"
@@ -116,15 +116,18 @@ def line_with_relay() -> Iterator[tuple[Line, str]]:
 
 
 def rate(line: Line, options: tuple[str, ...], seconds: int) -> float:
-    """Mbit/s that arrived, by iperf3."""
+    """Mbit/s that arrived, by iperf3 with a fresh server: an old one sometimes stays behind in a failed test."""
+    server = line.inet.start(["iperf3", "-s", "-1", "-B", SERVER])
+    wait_for("iperf3", lambda: ":5201" in line.inet.run("ss", "-ltn").stdout)
     argv = ["iperf3", "-c", SERVER, "-J", "-t", str(seconds), *options]
-    answer = json.loads(line.lan.run(*argv, timeout=seconds + 30).stdout)
+    answer = json.loads(line.lan.run(*argv, check=False, timeout=seconds + 30).stdout)
+    end(server)
     if "error" in answer:
         raise CommandError(f"{' '.join(argv)}: {answer['error']}")
-    end = answer["end"]
     if "-u" in options:
-        return end["sum"]["bits_per_second"] * (1 - end["sum"]["lost_percent"] / 100) / 1e6
-    return end["sum_received"]["bits_per_second"] / 1e6
+        datagrams = answer["end"]["sum"]
+        return datagrams["bits_per_second"] * (1 - datagrams["lost_percent"] / 100) / 1e6
+    return answer["end"]["sum_received"]["bits_per_second"] / 1e6
 
 
 def measure(line: Line, seconds: int, runs: int) -> dict[str, float]:
@@ -155,8 +158,6 @@ def main() -> int:
     options = parser.parse_args()
     netns.exit_on_sigterm()
     with line_with_relay() as (line, relay), Routerd(line.ce) as routerd:
-        line.inet.start(["iperf3", "-s", "-B", SERVER])
-        wait_for("iperf3", lambda: "5201" in line.inet.run("ss", "-ltn").stdout)
         print(f"border relay: {relay}; {options.runs} x {options.seconds} s per cell; Mbit/s and ratio to plain\n")
         print_row("", list(TESTS))
         baseline: dict[str, float] = {}
