@@ -77,10 +77,17 @@ class Customer:
 class Line:
     """Everything between the customers' computers and the servers, as a context manager."""
 
-    def __init__(self, *customers: Subscriber | tuple[Subscriber, ...], offloads: bool = True, mesh: bool = False) -> None:
+    def __init__(
+        self,
+        *customers: Subscriber | tuple[Subscriber, ...],
+        offloads: bool = True,
+        mesh: bool = False,
+        judged: bool = True,
+    ) -> None:
         self._wanted = [each if isinstance(each, tuple) else (each,) for each in customers]
         self._offloads = offloads
         self._mesh = mesh
+        self._judged = judged
         self._stack = ExitStack()
         self.customers: list[Customer] = []
         self.judges: dict[str, Judge] = {}
@@ -128,12 +135,16 @@ class Line:
             self.customers.append(Customer(subscribers, self.isp, f"down{number}", self._stack))
         if not self._offloads:
             self._switch_offloads_off()
+        if self._judged:
+            self._add_judges()
+        self.servers = Servers(self.inet, (SERVER, SECOND_SERVER, FAR_SERVER))
+        self._stack.callback(self.servers.close)
+
+    def _add_judges(self) -> None:
         domains = {each.profile: each.domain for customer in self.customers for each in customer.subscribers}
         for profile, domain in domains.items():
             others = [relay for other in domains.values() if other != domain for relay in other.relays]
             self.judges[profile] = self._judge(domain, others)
-        self.servers = Servers(self.inet, (SERVER, SECOND_SERVER, FAR_SERVER))
-        self._stack.callback(self.servers.close)
 
     def _internet(self) -> None:
         for router in (self.isp, self.core, self.inet):
@@ -186,12 +197,17 @@ class Line:
         return judge
 
     def _switch_offloads_off(self) -> None:
-        off = [word for feature in ("tx", "rx", "tso", "gso", "gro") for word in (feature, "off")]
         namespaces = [self.isp, self.core, self.inet]
         namespaces += [side for customer in self.customers for side in (customer.lan, customer.ce)]
         for namespace in namespaces:
             for device in veths(namespace):
-                namespace.run("ethtool", "-K", device, *off)
+                switch_features(namespace, device, tx=False, rx=False, tso=False, gso=False, gro=False)
+
+
+def switch_features(namespace: Namespace, device: str, **features: bool) -> None:
+    """Switches a device's offloads."""
+    words = [word for name, on in features.items() for word in (name, "on" if on else "off")]
+    namespace.run("ethtool", "-K", device, *words)
 
 
 def veths(namespace: Namespace) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .netns import Namespace
+from .waiting import wait_for
 
 _NETLINK_NETFILTER = 12
 _GETGEN = (10 << 8) | 16  # NFNL_SUBSYS_NFTABLES, NFT_MSG_GETGEN
@@ -31,6 +32,16 @@ def snapshot(namespace: Namespace) -> dict[str, Any]:
         state[name].sort(key=lambda route: json.dumps(route, sort_keys=True))
     state["settings"] = _settings(namespace)
     return state
+
+
+def settled(namespace: Namespace) -> dict[str, Any]:
+    """The state once nothing in it is provisional: no address is still under duplicate detection."""
+
+    def no_tentative_address() -> bool:
+        return namespace.run("ip", "-6", "addr", "show", "tentative").stdout == ""
+
+    wait_for("duplicate address detection to end", no_tentative_address)
+    return snapshot(namespace)
 
 
 def difference(before: dict[str, Any], after: dict[str, Any]) -> str:

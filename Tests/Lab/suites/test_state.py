@@ -17,8 +17,7 @@ from lab import clients
 from lab.daemon import Routerd
 from lab.isps import BIGLOBE, DSLITE, Subscriber
 from lab.line import SERVER, Line
-from lab.netns import Namespace
-from lab.snapshot import difference, generation, snapshot
+from lab.snapshot import difference, generation, settled, snapshot
 from lab.waiting import wait_for
 
 FOREIGN = """
@@ -39,16 +38,6 @@ def lab(request: pytest.FixtureRequest) -> Iterator[tuple[Line, Routerd]]:
         line.ce.nft(FOREIGN)
         line.ce.ip("addr add 192.168.100.2/24 dev lan0\nroute add 10.0.0.0/8 via 192.168.100.1")
         yield line, routerd
-
-
-def settled(ce: Namespace) -> dict[str, object]:
-    """The state once nothing in it is provisional: no address under duplicate detection."""
-
-    def no_tentative_address() -> bool:
-        return ce.run("ip", "-6", "addr", "show", "tentative").stdout == ""
-
-    wait_for("duplicate address detection to end", no_tentative_address)
-    return snapshot(ce)
 
 
 def assert_same(before: dict[str, object], after: dict[str, object]) -> None:
