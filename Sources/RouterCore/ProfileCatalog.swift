@@ -180,4 +180,8 @@ public struct SelectionError: Error, Hashable, Sendable, CustomStringConvertible
 
   /// Whether no rule matches the line.
   public var isMismatch: Bool { code == Code.noMatchingRule.rawValue }
+  /// Whether the line has no prefix yet, so that nothing can be said.
+  public var isPrefixMissing: Bool { code == Code.noPrefix.rawValue }
+  /// Whether the prefix that was given is not long enough to say anything.
+  public var isPrefixTooShort: Bool { code == ProfileError.Code.prefixTooShort.rawValue }
 }

@@ -5,6 +5,7 @@
 
 import Glibc
 public import Logging
+import NFTables
 import Netlink
 public import RouterCore
 public import RouterKit
@@ -33,11 +34,11 @@ public struct Daemon: Sendable {
       if case .skipped(let reason) = file.state { logger.warning("plugin \(file.path) is skipped: \(reason)") }
     }
     // Events are collected before the first look, so that nothing falls between the two.
-    let monitor = try NetlinkMonitor()
+    let monitors: [any KernelMonitor] = [try NetlinkMonitor(), try NFTablesMonitor()]
     let reconciler = Reconciler(file: file, plugins: plugins, setup: setup, logger: logger)
     let services: [any Service] = [
       ControlServer(path: setup.configuration.controlSocket, reconciler: reconciler, logger: logger),
-      KernelWatcher(monitor: monitor, reconciler: reconciler, logger: logger),
+      KernelWatcher(monitors: monitors, reconciler: reconciler, logger: logger),
       ReloadOnHangup(reconciler: reconciler),
       reconciler,
     ]

@@ -156,10 +156,14 @@ actor Reconciler: Service {
     guard plan.changes.isEmpty else {
       throw UnstableState(changes: plan.changes.map(\.summary))
     }
+    var warnings = plan.warnings
+    if configuration.profileSettings.usesMesh, desired.tunnel.forwardingRules.isEmpty {
+      warnings.append("mesh is on, but no rule of the profile \(selection.profile.id.name) is known to allow it")
+    }
     let state: StatusReport.State = plan.obstacle != nil ? .failed : plan.waitingFor != nil ? .waiting : .up
     return Outcome(
       state: state, reason: plan.obstacle ?? plan.waitingFor, prefixes: prefixes,
-      devices: observed.tunnel?.deviceNames ?? [], warnings: plan.warnings)
+      devices: observed.tunnel?.deviceNames ?? [], warnings: warnings)
   }
 
   private func checkCapabilities(for selection: Selection) throws {

@@ -21,18 +21,16 @@ public struct Setup: Sendable {
     guard plugins.duplicates.isEmpty else {
       throw SetupError(plugins.duplicates.joined(separator: "; "))
     }
-    guard !configuration.wan.interface.isEmpty else {
-      throw SetupError("[wan] interface: name the interface with the IPv6 line, like interface = \"eth0\"")
-    }
-    guard configuration.softwire.device != configuration.wan.interface,
-      !configuration.lan.interfaces.contains(configuration.softwire.device)
-    else {
-      throw SetupError("[softwire] device: “\(configuration.softwire.device)” is the name of another interface")
-    }
     self.configuration = configuration
     catalog = ProfileCatalog(plugins.profiles)
     try Self.checkProfile(configuration, catalog, plugins)
     dataplane = try Self.dataplane(named: configuration.softwire.dataplane, plugins)
+    guard !configuration.wan.interface.isEmpty else {
+      throw SetupError("[wan] interface: name the interface with the IPv6 line, like interface = \"eth0\"")
+    }
+    guard !([configuration.wan.interface] + configuration.lan.interfaces).contains(configuration.softwire.device) else {
+      throw SetupError("[softwire] device: “\(configuration.softwire.device)” is the name of another interface")
+    }
     if configuration.profileSettings.usesMesh, !dataplane.capabilities.contains(.forwardingMappingRules) {
       throw SetupError("[softwire] mesh: the dataplane \(dataplane.id.name) cannot reach other subscribers directly")
     }

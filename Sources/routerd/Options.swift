@@ -45,7 +45,7 @@ extension ConfigurationOptions {
     do {
       return (try Setup(configuration: configuration, plugins: plugins), plugins)
     } catch {
-      throw Failure(.configuration, error.description)
+      throw Failure(.configuration, "\(path): \(error)")
     }
   }
 

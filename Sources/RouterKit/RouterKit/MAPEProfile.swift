@@ -55,6 +55,7 @@ extension MAPEProfile {
           parameters: parameters, borderRelay: chosen, allowedRelays: allowed, forwardingRules: forwarding))
     }
     if let firstFailure { throw firstFailure }
-    throw ProfileError(.noMatchingRule, rules.mismatch(for: firstPrefix).description)
+    let mismatch = rules.mismatch(for: firstPrefix)
+    throw ProfileError(mismatch.isTooShort ? .prefixTooShort : .noMatchingRule, mismatch.description)
   }
 }

@@ -36,7 +36,8 @@ struct CalcCommand: AsyncParsableCommand {
           profile.map(ProfileChoice.init) ?? .automatic, facts: LineFacts(prefixes: [prefix]),
           settings: configuration.profileSettings)
       } catch {
-        throw try report(error.code, error.description, error.isMismatch ? .noMatchingRule : .failure)
+        let status: ExitStatus = error.isMismatch ? .noMatchingRule : error.isPrefixTooShort ? .badArgument : .failure
+        throw try report(error.code, error.description, status)
       }
       let calculation = Calculation(selection)
       if json {

@@ -49,6 +49,9 @@ struct ProfileCommand: AsyncParsableCommand {
         do throws(SelectionError) {
           selection = try catalog.select(
             configuration.profile, facts: facts, settings: configuration.profileSettings)
+        } catch where error.isPrefixMissing {
+          print("on this line: \(error)")
+          return
         } catch {
           throw Failure(error.isMismatch ? .noMatchingRule : .failure, error.description)
         }
