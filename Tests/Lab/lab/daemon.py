@@ -53,6 +53,7 @@ class Routerd:
         self._log = self.directory / "log"
         self._process: subprocess.Popen[bytes] | None = None
         self.start_seconds = 0.0
+        self.up_seconds = 0.0
         (self.directory / "state").mkdir()
         self.config: dict[str, Any] = {
             "profile": "auto",
@@ -110,8 +111,10 @@ class Routerd:
 
     def start_up(self) -> Self:
         """Starts the daemon and returns when IPv4 works."""
+        begun = time.monotonic()
         self.start()
         self.wait_up()
+        self.up_seconds = time.monotonic() - begun
         return self
 
     def stop(self) -> int:

@@ -5,6 +5,7 @@
                          isp (judge) ---- inet        SERVER
     lan B ---- ce B ====`
 
+The line is v6plus, whose rules are known to allow mesh. With mesh switched off the same exchange goes by the relay.
 Both hosts learn their outside address and port from a server, then write to each other, as calls and games do.
 """
 
@@ -16,7 +17,7 @@ import pytest
 
 from lab import clients
 from lab.daemon import Routerd
-from lab.isps import BIGLOBE, BIGLOBE_NEIGHBOUR
+from lab.isps import V6PLUS, V6PLUS_NEIGHBOUR
 from lab.line import SERVER, Line
 from lab.outside import Sniffer, Stranger, tunnelled, udp
 
@@ -31,7 +32,7 @@ def mesh(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture(scope="module")
 def running(mesh: bool) -> Iterator[tuple[Line, list[Routerd]]]:
     with ExitStack() as stack:
-        line = stack.enter_context(Line(BIGLOBE, BIGLOBE_NEIGHBOUR, mesh=True))
+        line = stack.enter_context(Line(V6PLUS, V6PLUS_NEIGHBOUR, mesh=True))
         daemons = [
             stack.enter_context(Routerd(customer.ce, {"softwire": {"mesh": mesh}})) for customer in line.customers
         ]
@@ -70,8 +71,8 @@ def test_packets_go_directly_only_with_mesh(
             assert b.recvfrom(64) == (f"to b {number}".encode(), outside_a)
             b.sendto(f"to a {number}".encode(), outside_a)
             assert a.recvfrom(64) == (f"to a {number}".encode(), outside_b)
-        assert len(tunnelled(wan.packets(), BIGLOBE.ce_address)) == 20
-        assert len(tunnelled(wan.packets(), BIGLOBE_NEIGHBOUR.ce_address)) == (20 if mesh else 0)
+        assert len(tunnelled(wan.packets(), V6PLUS.ce_address)) == 20
+        assert len(tunnelled(wan.packets(), V6PLUS_NEIGHBOUR.ce_address)) == (20 if mesh else 0)
     verdict = line.judge.verdict()
     assert verdict.info["uplink-packets"] == (0 if mesh else 40)
     line.assert_clean()
@@ -95,7 +96,7 @@ def test_a_ce_may_only_send_as_itself(
     """From B's outer address only B's IPv4 address and ports may come; without mesh not even those."""
     line, daemons = running
     _, outside_a, b, outside_b = pair
-    other_port = next(port for port in sorted(BIGLOBE.ports) if port not in BIGLOBE_NEIGHBOUR.ports)
+    other_port = next(port for port in sorted(V6PLUS.ports) if port not in V6PLUS_NEIGHBOUR.ports)
     forged = {
         b"another address": ("198.51.100.10", outside_b[1]),
         b"another port": (outside_b[0], other_port),
@@ -103,9 +104,9 @@ def test_a_ce_may_only_send_as_itself(
     }
     before = sum(daemons[0].counters().values())
     with Stranger(line.isp) as stranger, Sniffer(line.customers[0].lan, "lan0") as lan:
-        stranger.send(BIGLOBE_NEIGHBOUR.ce_address, BIGLOBE.ce_address, udp(outside_b, outside_a, b"truly from b"))
+        stranger.send(V6PLUS_NEIGHBOUR.ce_address, V6PLUS.ce_address, udp(outside_b, outside_a, b"truly from b"))
         assert lan.saw(b"truly from b", 0.5) is mesh
         for token, source in forged.items():
-            stranger.send(BIGLOBE_NEIGHBOUR.ce_address, BIGLOBE.ce_address, udp(source, outside_a, token))
+            stranger.send(V6PLUS_NEIGHBOUR.ce_address, V6PLUS.ce_address, udp(source, outside_a, token))
         assert [token for token in forged if lan.saw(token, 0.3)] == []
     assert sum(daemons[0].counters().values()) - before >= len(forged)
