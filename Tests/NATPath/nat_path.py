@@ -8,7 +8,8 @@ The "softwire" is a veth pair here, so that nothing of it is hidden: every packe
 addresses, ports and checksums are checked by arithmetic that shares nothing with the table. The namespaces of lan and
 inet have no names and end with their processes.
 
-usage: nat_path.py ADDRESS OFFSET LENGTH PSID on|off     (on: devices leave checksums to the hardware; off: they do not)
+usage: nat_path.py ADDRESS OFFSET LENGTH PSID on|off
+         LENGTH 0: the whole address; on: devices leave checksums to the hardware, off: they do not
 
 On success the last lines are `counter NAME PACKETS`: what the table must have counted.
 """
@@ -30,18 +31,25 @@ import time
 ADDRESS, OFFSET, LENGTH, PSID, OFFLOADS = sys.argv[1], *map(int, sys.argv[2:5]), sys.argv[5]
 SERVER = "198.51.100.80"
 PROHIBITED = "198.51.100.99"
+NARROW = "198.51.100.77"
 LAN, ROUTER_LAN = "192.168.77.2", "192.168.77.1"
 SO_NO_CHECK = 11
-IP_RECVERR = 11
 
 
 def is_ours(port):
-    return port >> (16 - OFFSET) != 0 and (port >> (16 - OFFSET - LENGTH)) & ((1 << LENGTH) - 1) == PSID
+    return port >> (16 - OFFSET) != (0 if OFFSET else 1) and port != 0 and (port >> (16 - OFFSET - LENGTH)) & ((1 << LENGTH) - 1) == PSID
 
 
+WHOLE = LENGTH == 0
 PORTS = [p for p in range(65536) if is_ours(p)]
-FIRST_PRIVATE = next(p for p in range(PORTS[0], 65536) if not is_ours(p))
-FOREIGN_PORT = next(p for p in range(20000, 65536) if not is_ours(p))
+FOREIGN_PORT = next((p for p in range(20000, 65536) if not is_ours(p)), None)
+# The private port that the first port of the set stands for.
+if PORTS[-1] - PORTS[0] + 1 == len(PORTS):
+    FIRST_PRIVATE = PORTS[0]
+elif OFFSET <= LENGTH:
+    FIRST_PRIVATE = next(p for p in range(PORTS[0], 65536) if not is_ours(p))
+else:
+    FIRST_PRIVATE = 65536 - len(PORTS)
 
 
 # --- Packets -----------------------------------------------------------------------------------------------------------
@@ -195,8 +203,11 @@ captured, peers, held = [], [], []
 
 def start_inet():
     sh(f"""ip link set lo up; ip link set wire0 up; ip addr add {SERVER}/32 dev lo
-           ip addr add 198.51.100.1/32 dev wire0; ip route add {ADDRESS}/32 dev wire0
-           ip route add prohibit {PROHIBITED}/32; sysctl -qw net.ipv4.ip_forward=1""")
+           ip addr add 198.51.100.1/32 dev wire0; ip route add {ADDRESS}/32 dev wire0 mtu 1460 advmss 1460
+           ip route add prohibit {PROHIBITED}/32
+           ip link add narrow type veth peer name end; ip link set narrow mtu 1300 up; ip link set end up
+           ip route add {NARROW}/32 dev narrow
+           sysctl -qw net.ipv4.ip_forward=1""")
     silence("wire0")
     sniffer = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
     sniffer.bind(("wire0", 0x0800))
@@ -259,11 +270,14 @@ def inject(packet):
         raw.sendto(packet, (socket.inet_ntoa(packet[16:20]), 0))
 
 
-def udp_to(port, source_port):
-    """Sends to the line twice, and returns the name of the error that the first one brought back."""
+def udp_to(port, source_port, hops=64):
+    """Sends to the line, and returns the name of the error that it brought back."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         client.bind((SERVER, source_port))
+        # IP_TTL; IP_RECVERR, for errors that are not the end of a connection.
+        client.setsockopt(socket.SOL_IP, 2, hops)
+        client.setsockopt(socket.SOL_IP, 11, 1)
         client.connect((ADDRESS, port))
         client.settimeout(2)
         client.send(b"anybody there?")
@@ -359,7 +373,38 @@ def ping(destination, identifier):
         return "silence"
 
 
-forgotten = {}
+def path_mtu():
+    """What a large packet to a host behind a narrow link brings back."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        # IP_MTU_DISCOVER = IP_PMTUDISC_DO
+        client.setsockopt(socket.SOL_IP, 10, 2)
+        client.connect((NARROW, 9))
+        client.settimeout(2)
+        client.send(bytes(1400))
+        try:
+            client.recv(10)
+        except OSError as error:
+            # IP_MTU
+            return errno.errorcode.get(error.errno, "silence"), client.getsockopt(socket.SOL_IP, 14)
+
+
+def segment_size():
+    """The largest segment that a connection sends; without the bytes that timestamps take."""
+    with socket.create_connection((SERVER, 80), 2) as client:
+        client.sendall(b"x")
+        client.recv(1)
+        return client.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) + 12
+
+
+kept = []
+
+
+def open_and_keep():
+    """A flow to the server that stays open; the port is the server's."""
+    client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    client.connect((SERVER, 4243))
+    client.send(b"first")
+    kept.append(client)
 
 
 def open_and_forget():
@@ -367,7 +412,6 @@ def open_and_forget():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.connect((SERVER, 4242))
         client.send(b"first")
-    return True
 
 
 # --- The story ---------------------------------------------------------------------------------------------------------
@@ -417,15 +461,23 @@ def story(lan, inet):
     check("their ports", all(is_ours(port) for _, port in inet(take_peers)), True)
     clean(inet, "TCP of the router")
 
-    # An error that this side sends: the server's packet meets a closed port in the lan.
-    lan(open_and_forget)
-    source = [p for p in inet(take_captured) if p[9] == 17][-1]
-    port = struct.unpack("!H", source[20:22])[0]
-    check("an ICMP error towards the internet", inet(udp_to, port, 4242), "ECONNREFUSED")
-    clean(inet, "ICMP error")
+    check("the MTU of a narrow path", lan(path_mtu), ("EMSGSIZE", 1300))
+    # The softwire's MTU is 1460, that of the other devices 1500.
+    inet(take_captured)
+    check("segments that fit the softwire", lan(segment_size), 1460 - 40)
+    options = [p[40:44] for p in inet(take_captured) if p[9] == 6 and p[33] & 2]
+    check("also for the far end", options, [struct.pack("!BBH", 2, 4, 1460 - 40)])
+    inet(take_peers)
+
+    # Errors that this side sends: the server's packet meets a closed port in the lan, or has no hops left.
+    for opened, port, hops, name in ((open_and_forget, 4242, 64, "ECONNREFUSED"), (open_and_keep, 4243, 1, "EHOSTUNREACH")):
+        lan(opened)
+        sent = [p for p in inet(take_captured) if p[9] == 17][-1]
+        check("an ICMP error towards the internet", inet(udp_to, struct.unpack("!H", sent[20:22])[0], port, hops), name)
+        check("its source", {p[12:16] for p in clean(inet, "ICMP error")}, {socket.inet_aton(ADDRESS)})
 
     # Pings from outside.
-    echo = PORTS[len(PORTS) // 2]
+    echo = PORTS[100]
     inet(inject, ipv4(SERVER, ADDRESS, 1, icmp(8, 0, echo << 16 | 1, b"hello")))
     answers = [p for p in clean(inet, "ping from outside") if p[9] == 1]
     check("the answer has the identifier", [struct.unpack("!H", p[24:26])[0] for p in answers], [echo])
@@ -445,25 +497,28 @@ def unwanted(lan, inet):
     data = b"knock"
     # A service of the router on the private port that the first real port stands for.
     send(ipv4(SERVER, ADDRESS, 17, udp(SERVER, ADDRESS, 5, PORTS[0], data)), "unsolicited")
-    send(ipv4(SERVER, ADDRESS, 17, udp(SERVER, ADDRESS, 5, FOREIGN_PORT, data)), "outside_port_set_in")
-    send(ipv4(SERVER, ADDRESS, 17, udp(SERVER, ADDRESS, 5, FIRST_PRIVATE, data)), "outside_port_set_in")
-    send(ipv4(SERVER, ADDRESS, 1, icmp(8, 0, FOREIGN_PORT << 16 | 1, data)), "outside_port_set_in")
     # A TCP segment out of the blue (an ACK), which connection tracking would take up as a new connection.
     segment = struct.pack("!HHIIBBHHH", 80, PORTS[3], 1, 1, 0x50, 0x10, 1000, 0, 0)
     value = internet_sum(pseudo_header(SERVER, ADDRESS, 6, 20) + segment)
     send(ipv4(SERVER, ADDRESS, 6, segment[:16] + struct.pack("!H", value) + segment[18:]), "unsolicited")
     # Protocols and ICMP types that cannot share an address.
-    send(ipv4(SERVER, ADDRESS, 47, bytes(8)), "protocol_without_ports")
-    send(ipv4(SERVER, ADDRESS, 1, icmp(13, 0, PORTS[0] << 16, bytes(12))), "protocol_without_ports")
+    send(ipv4(SERVER, ADDRESS, 47, bytes(8)), "unsolicited" if WHOLE else "protocol_without_ports")
+    send(
+        ipv4(SERVER, ADDRESS, 1, icmp(13, 0, PORTS[0] << 16, bytes(12))),
+        "unsolicited" if WHOLE else "protocol_without_ports")
     # Errors: about ports that are not ours, about options, about a connection that does not exist.
     def error_about(port, options=b"", protocol=17, source=ADDRESS):
         quoted = ipv4(source, SERVER, protocol, udp(source, SERVER, port, 9, b""), options)
         return ipv4(SERVER, ADDRESS, 1, icmp(3, 3, 0, quoted))
 
-    send(error_about(FOREIGN_PORT), "outside_port_set_in")
-    send(error_about(PORTS[0], options=b"\x01" * 4), "inner_header_options")
+    send(error_about(PORTS[0], options=b"\x01" * 4), "unsolicited" if WHOLE else "inner_header_options")
     send(error_about(PORTS[5]), "unsolicited")
-    send(error_about(PORTS[5], protocol=47), "outside_port_set_in")
+    send(error_about(PORTS[5], protocol=47), "unsolicited" if WHOLE else "outside_port_set_in")
+    if not WHOLE:
+        send(error_about(FOREIGN_PORT), "outside_port_set_in")
+        for port in {FOREIGN_PORT, FIRST_PRIVATE, PORTS[-1] + 1, PORTS[0] - 1} - set(PORTS):
+            send(ipv4(SERVER, ADDRESS, 17, udp(SERVER, ADDRESS, 5, port, data)), "outside_port_set_in")
+            send(ipv4(SERVER, ADDRESS, 1, icmp(8, 0, port << 16 | 1, data)), "outside_port_set_in")
     # Not to our address, whoever it belongs to: as if a relay sent us what is another's, or the lan's own.
     for other in ("203.0.113.5", LAN):
         inet(sh, f"ip route replace {other}/32 via {ADDRESS} dev wire0 onlink")
@@ -482,16 +537,16 @@ def unwanted(lan, inet):
             return
         raise AssertionError(f"the router may send what {counter} should have dropped")
 
-    leak(ipv4(ADDRESS, SERVER, 47, bytes(8)), "protocol_without_ports")
     # A TCP RST of no connection is invalid, so nothing translates it.
-    reset = struct.pack("!HHIIBBHHH", FOREIGN_PORT, 80, 1, 1, 0x50, 0x04, 0, 0, 0)
-    for source in (ADDRESS, ROUTER_LAN):
+    reset = struct.pack("!HHIIBBHHH", FOREIGN_PORT or 1, 80, 1, 1, 0x50, 0x04, 0, 0, 0)
+    for source in (ROUTER_LAN,) if WHOLE else (ROUTER_LAN, ADDRESS):
         value = internet_sum(pseudo_header(source, SERVER, 6, 20) + reset)
-        leak(
-            ipv4(source, SERVER, 6, reset[:16] + struct.pack("!H", value) + reset[18:]), "outside_port_set_out")
-    quoted = ipv4(SERVER, ADDRESS, 17, udp(SERVER, ADDRESS, 9, FOREIGN_PORT, b""), b"\x01" * 4)
-    leak(ipv4(ADDRESS, SERVER, 1, icmp(3, 3, 0, quoted)), "inner_header_options")
-    leak(ipv4(ADDRESS, SERVER, 1, icmp(5, 0, 0, quoted)), "protocol_without_ports")
+        leak(ipv4(source, SERVER, 6, reset[:16] + struct.pack("!H", value) + reset[18:]), "outside_port_set_out")
+    if not WHOLE:
+        leak(ipv4(ADDRESS, SERVER, 47, bytes(8)), "protocol_without_ports")
+        quoted = ipv4(SERVER, ADDRESS, 17, udp(SERVER, ADDRESS, 9, FOREIGN_PORT, b""), b"\x01" * 4)
+        leak(ipv4(ADDRESS, SERVER, 1, icmp(3, 3, 0, quoted)), "inner_header_options")
+        leak(ipv4(ADDRESS, SERVER, 1, icmp(5, 0, 0, quoted)), "protocol_without_ports")
     check("nothing of it left", inet(take_captured), [])
 
 
@@ -503,7 +558,7 @@ def main():
         sh(f"""ip link set lo up
                ip link add lan0 type veth peer name lan1 netns {lan.pid}
                ip link add softwire0 type veth peer name wire0 netns {inet.pid}
-               ip link set lan0 up; ip link set softwire0 up
+               ip link set lan0 up; ip link set softwire0 mtu 1460 up
                ip addr add {ROUTER_LAN}/24 dev lan0; ip addr add {ADDRESS}/32 dev softwire0
                ip route add 198.51.100.1/32 dev softwire0 src {ADDRESS}
                ip route add default via 198.51.100.1 dev softwire0 src {ADDRESS}

@@ -15,15 +15,24 @@ import Testing
     let length: Int
     let psid: UInt16
     let offloads: String
+    /// When somebody else's NAT for everything appears, as Docker makes one.
+    var masquerade: Masquerade = .never
+
+    enum Masquerade {
+      case never, before, after
+    }
 
     var testDescription: String { "\(address), \(offset)/\(length)/\(psid), offloads \(offloads)" }
   }
 
   @Test(arguments: [
     Line(address: "133.209.13.2", offset: 4, length: 8, psid: 65, offloads: "off"),
-    Line(address: "133.209.13.2", offset: 4, length: 8, psid: 65, offloads: "on"),
+    Line(address: "133.209.13.2", offset: 4, length: 8, psid: 65, offloads: "on", masquerade: .before),
     // No gap for the private range, which overlaps the set.
-    Line(address: "192.0.2.18", offset: 6, length: 5, psid: 3, offloads: "off"),
+    Line(address: "192.0.2.18", offset: 6, length: 5, psid: 3, offloads: "off", masquerade: .after),
+    // One block, and the whole address: nothing to remap.
+    Line(address: "192.0.2.18", offset: 0, length: 6, psid: 52, offloads: "off"),
+    Line(address: "192.0.2.18", offset: 0, length: 0, psid: 0, offloads: "off"),
   ])
   func packets(line: Line) throws {
     try inNetworkNamespace {
@@ -32,9 +41,16 @@ import Testing
         relays: [IPv6Address("2001:260:700:1::1:275")],
         kind: .mapE(
           address: IPv4Address(line.address),
-          portSet: PortSet(psidOffset: line.offset, psidLength: line.length, psid: line.psid)))
+          portSet: line.length == 0
+            ? nil : PortSet(psidOffset: line.offset, psidLength: line.length, psid: line.psid)))
+      let masquerade = """
+        nft 'add table ip nat; add chain ip nat POSTROUTING { type nat hook postrouting priority srcnat; }
+          add rule ip nat POSTROUTING masquerade'
+        """
       let socket = try NFTablesSocket()
+      if line.masquerade == .before { try shell(masquerade) }
       try socket.apply(plan(from: nil, to: spec.table))
+      if line.masquerade == .after { try shell(masquerade) }
       let script = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
       let output = try shell(
         """
@@ -47,7 +63,7 @@ import Testing
       }
       let counted = try socket.counters(table: "routerd").mapValues(\.packets).filter { $0.value != 0 }
       #expect(counted == expected)
-      #expect(expected.count == 6, "\(output)")
+      #expect(expected.count == (line.length == 0 ? 3 : 6), "\(output)")
     }
   }
 }
