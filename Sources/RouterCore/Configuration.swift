@@ -33,12 +33,18 @@ public struct Configuration: Hashable, Sendable {
     public var interface = ""
     /// The line's prefixes; empty: those of the interface's global addresses.
     public var prefixes: [IPv6Prefix] = []
+
+    /// Makes the defaults.
+    public init() {}
   }
 
   /// The section `[lan]`.
   public struct LAN: Hashable, Sendable {
     /// The interfaces whose IPv4 traffic is routed; routerd turns forwarding on there.
     public var interfaces: [String] = []
+
+    /// Makes the defaults.
+    public init() {}
   }
 
   /// The section `[softwire]`.

@@ -2,6 +2,7 @@
 //
 // Files under Tests/Fixtures and Plugins, found from this source file so that tests run from any folder.
 
+import CTestSupport
 import Glibc
 
 /// Reads files of the source tree.
@@ -11,6 +12,9 @@ public enum Fixture {
     let parts = #filePath.split(separator: "/").dropLast(3)
     return "/" + parts.joined(separator: "/")
   }()
+
+  /// The path of the bundle of these tests, inside the build folder.
+  public static let testBundle = String(cString: test_bundle_path())
 
   /// The bytes of a file.
   /// - Parameter path: relative to the tree.

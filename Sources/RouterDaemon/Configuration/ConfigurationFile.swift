@@ -59,9 +59,12 @@ public struct ConfigurationFile: Hashable, Sendable {
     } catch {
       throw ConfigurationError(file, error.description)
     }
-    // The parser takes C text, which would end at a NUL without a word.
     guard let text = String(validating: bytes, as: UTF8.self), !bytes.contains(0) else {
       throw ConfigurationError(file, "this is not UTF-8 text")
+    }
+    // The parser hands out C text, which would end at a NUL without a word.
+    guard !text.contains("\\u0000"), !text.contains("\\U00000000") else {
+      throw ConfigurationError(file, "a NUL character has no place in any value")
     }
     do {
       return try TOMLTable(string: text)
