@@ -99,6 +99,7 @@ public struct ConntrackError: Error, Hashable, Sendable {
 }
 
 extension ConntrackError: CustomStringConvertible {
+  /// The text for people.
   public var description: String {
     "\(action) failed: \(strerror(code).map { String(cString: $0) } ?? "error \(code)")"
   }

@@ -192,7 +192,9 @@ public struct ExtensionHeader: Hashable, Sendable {
 
 /// Bits of ``ConnectionKey/state``, as the kernel numbers them (`NF_CT_STATE_…`).
 public struct ConnectionState: OptionSet, Hashable, Sendable {
+  /// The bits.
   public let rawValue: UInt32
+  /// Makes a set of its bits.
   public init(rawValue: UInt32) {
     self.rawValue = rawValue
   }
@@ -210,7 +212,9 @@ public struct ConnectionState: OptionSet, Hashable, Sendable {
 
 /// Bits of ``ConnectionKey/status``, as the kernel numbers them (`IPS_…`).
 public struct ConnectionStatus: OptionSet, Hashable, Sendable {
+  /// The bits.
   public let rawValue: UInt32
+  /// Makes a set of its bits.
   public init(rawValue: UInt32) {
     self.rawValue = rawValue
   }

@@ -72,6 +72,7 @@ public enum ProfileChoice: Hashable, Sendable, CustomStringConvertible {
     self = text == "auto" ? .automatic : .named(text)
   }
 
+  /// The text for people.
   public var description: String {
     switch self {
     case .automatic: "auto"

@@ -14,13 +14,15 @@ public enum LinePrefix {
       // Say first what is wrong with the address itself, if anything.
       let address = try IPv6Address(text)
       throw AddressError(
-        text, "the length is missing: write the line's prefix, like \(IPv6Prefix(of: address, length: 56)), "
+        text,
+        "the length is missing: write the line's prefix, like \(IPv6Prefix(of: address, length: 56)), "
           + "or \(address)/128 for the address of an interface")
     }
     let prefix = try IPv6Prefix(text)
     guard prefix.length <= 64 || prefix.length == 128 else {
       throw AddressError(
-        text, "a line's prefix has at most 64 bits; write \(IPv6Prefix(of: prefix.address, length: 64)), "
+        text,
+        "a line's prefix has at most 64 bits; write \(IPv6Prefix(of: prefix.address, length: 64)), "
           + "or the address of the interface with /128")
     }
     guard prefix.length > 0, prefix.address.isGlobalUnicast else {

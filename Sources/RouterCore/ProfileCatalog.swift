@@ -24,7 +24,8 @@ public struct ProfileCatalog: Sendable {
   /// - Throws: ``SelectionError`` that lists the names there are.
   public func profile(named name: String) throws(SelectionError) -> any ISPProfile {
     guard let profile = profiles.first(where: { $0.id.name == name }) else {
-      let known = names.isEmpty ? "no profile plugin is loaded" : "there are \((["auto"] + names).joined(separator: ", "))"
+      let known =
+        names.isEmpty ? "no profile plugin is loaded" : "there are \((["auto"] + names).joined(separator: ", "))"
       throw SelectionError(.unknownProfile, "there is no profile “\(name.prefix(40))”; \(known)")
     }
     return profile
@@ -123,7 +124,9 @@ public struct ProfileCatalog: Sendable {
     }
     throw ProfileError(
       .noRelay,
-      unresolved.map { "this version does not resolve the AFTR's name “\($0.prefix(255))”; give its IPv6 address instead" }
+      unresolved.map {
+        "this version does not resolve the AFTR's name “\($0.prefix(255))”; give its IPv6 address instead"
+      }
         ?? "profile \(profile.id.name) has no rule source")
   }
 }

@@ -8,7 +8,9 @@ public import Logging
 
 /// Writes log messages to standard error.
 public struct ConsoleLogHandler: LogHandler {
+  /// What is added to every message.
   public var metadata: Logger.Metadata = [:]
+  /// The least important messages that are written.
   public var logLevel: Logger.Level = .info
   private let isUnderSystemd: Bool
 
@@ -18,11 +20,13 @@ public struct ConsoleLogHandler: LogHandler {
     isUnderSystemd = getenv("JOURNAL_STREAM") != nil
   }
 
+  /// One piece of what is added to every message.
   public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
     get { metadata[key] }
     set { metadata[key] = newValue }
   }
 
+  /// Writes one line.
   public func log(event: LogEvent) {
     let details = metadata.merging(event.metadata ?? [:]) { _, new in new }.sorted { $0.key < $1.key }
       .map { " \($0.key)=\($0.value)" }.joined()
@@ -31,7 +35,8 @@ public struct ConsoleLogHandler: LogHandler {
     if isUnderSystemd {
       line = "<\(Self.priority(event.level))>\(text)\n"
     } else {
-      line = event.level >= .warning || event.level <= .debug ? "routerd: \(event.level): \(text)\n" : "routerd: \(text)\n"
+      line =
+        event.level >= .warning || event.level <= .debug ? "routerd: \(event.level): \(text)\n" : "routerd: \(text)\n"
     }
     // One write for a line, so that lines of several threads do not mix.
     let bytes = Array(line.utf8)

@@ -20,7 +20,8 @@ struct InstanceLock: ~Copyable, Sendable {
       close(descriptor)
       guard code == EWOULDBLOCK else { throw FileError("lock", path, code: code) }
       throw SetupError(
-        "routerd runs already\(owner.isEmpty ? "" : " (process \(owner))"); stop it first, or use another [control] socket")
+        "routerd runs already\(owner.isEmpty ? "" : " (process \(owner))"); stop it first, or use another [control] socket"
+      )
     }
     let owner = Array("\(getpid())".utf8)
     ftruncate(descriptor, 0)

@@ -59,7 +59,8 @@ public struct Setup: Sendable {
       guard let dataplane = known.first(where: { $0.id.name == name }) else {
         let names = (["auto"] + known.map(\.id.name)).joined(separator: ", ")
         throw SetupError(
-          "[softwire] dataplane: there is no dataplane “\(name)”; there are \(names)\(reason(.dataplane, name, plugins))")
+          "[softwire] dataplane: there is no dataplane “\(name)”; there are \(names)\(reason(.dataplane, name, plugins))"
+        )
       }
       if let missing = dataplane.missingRequirement() {
         throw SetupError("[softwire] dataplane: \(name) cannot run here: \(missing)")

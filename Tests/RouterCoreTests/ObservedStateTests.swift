@@ -9,7 +9,8 @@ import Testing
 
 struct ObservedStateTests {
   private func address(
-    _ text: String, length: Int = 64, flags: AddressFlags = [], index: UInt32 = 2, protocol: AddressProtocol = .unspecified
+    _ text: String, length: Int = 64, flags: AddressFlags = [], index: UInt32 = 2,
+    protocol: AddressProtocol = .unspecified
   ) throws -> InterfaceAddress<IPv6Address> {
     InterfaceAddress(
       interfaceIndex: index, address: try IPv6Address(text), prefixLength: length, flags: flags, protocol: `protocol`)

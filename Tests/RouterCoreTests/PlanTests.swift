@@ -227,7 +227,8 @@ struct PlanTests {
     let device = try #require(kernel.state.link(named: "softwire0"))
     let foreign4 = InterfaceAddress(
       interfaceIndex: device.index, address: IPv4Address(10, 0, 0, 1), protocol: .unspecified)
-    let foreign6 = InterfaceAddress(interfaceIndex: 2, address: try IPv6Address("2001:db8:12:3400::1"), protocol: .unspecified)
+    let foreign6 = InterfaceAddress(
+      interfaceIndex: 2, address: try IPv6Address("2001:db8:12:3400::1"), protocol: .unspecified)
     let stale6 = InterfaceAddress(interfaceIndex: 2, address: try IPv6Address("2001:db8:12:3400::99"))
     let foreignRoute = Route<IPv4Address>(
       destination: try IPv4Prefix("10.0.0.0/8"), interfaceIndex: device.index, protocol: .static)

@@ -74,9 +74,11 @@ struct ConfigurationFileTests {
   }
 
   @Test(arguments: [
-    ("profile = 3", ["profile", "a text in quotes", "a number"]), ("proflie = \"nuro\"", ["proflie", "no such key", "profile"]),
+    ("profile = 3", ["profile", "a text in quotes", "a number"]),
+    ("proflie = \"nuro\"", ["proflie", "no such key", "profile"]),
     ("profile = \"Nuro!\"", ["profile", "Nuro!"]), ("[wan]\ninterface = \"\"", ["[wan] interface"]),
-    ("[wan]\ninterface = \"a/b\"", ["[wan] interface", "a/b"]), ("[wan]\ninterface = \"sixteen-bytes-xx\"", ["1 to 15"]),
+    ("[wan]\ninterface = \"a/b\"", ["[wan] interface", "a/b"]),
+    ("[wan]\ninterface = \"sixteen-bytes-xx\"", ["1 to 15"]),
     ("[wan]\nprefix = \"2404:7a82::1/56\"", ["[wan] prefix", "2404:7a82::/56"]),
     ("[wan]\nprefix = [1]", ["[wan] prefix", "list"]), ("wan = 1", ["wan", "a section"]),
     ("[softwire]\nmtu = 100", ["[softwire] mtu", "1280 to"]), ("[softwire]\nmtu = \"1460\"", ["whole number"]),
@@ -107,7 +109,8 @@ struct ConfigurationFileTests {
 
   @Test func theProfileDropInIsReadBack() throws {
     let folder = try TemporaryFolder()
-    let file = ConfigurationFile(path: try folder.write("routerd.toml", "profile = \"ocn\"\n[wan]\ninterface = \"eth0\"\n"))
+    let file = ConfigurationFile(
+      path: try folder.write("routerd.toml", "profile = \"ocn\"\n[wan]\ninterface = \"eth0\"\n"))
     try ProfileDropIn(file).write(.named("nuro"))
     #expect(try file.load().profile == .named("nuro"))
     try ProfileDropIn(file).write(.automatic)

@@ -49,7 +49,9 @@ struct LineVectorTests {
     try JSONDecoder().decode(Vectors.self, from: Data(Fixture.bytes("Tests/Fixtures/vectors.json")))
   }
 
-  private func select(_ prefix: String, unconfirmed: Bool = true, profile: ProfileChoice = .automatic) throws -> Selection {
+  private func select(_ prefix: String, unconfirmed: Bool = true, profile: ProfileChoice = .automatic) throws
+    -> Selection
+  {
     try catalog.select(
       profile, facts: LineFacts(prefixes: [try LinePrefix.parse(prefix)]),
       settings: ProfileSettings(usesUnconfirmedRules: unconfirmed))
@@ -116,7 +118,10 @@ struct LineVectorTests {
     // The labels of two DS-Lite services are swapped in a public plugin.
     let dslite = try catalog.profile(named: "dslite")
     let sources = try dslite.ruleSources(ProfileSettings(aftr: "transix"))
-    #expect(sources.contains { if case .aftrAddresses(let list) = $0 { list.first?.description == "2404:8e00::feed:100" } else { false } })
+    #expect(
+      sources.contains {
+        if case .aftrAddresses(let list) = $0 { list.first?.description == "2404:8e00::feed:100" } else { false }
+      })
   }
 
   @Test func bothRelaysOfBIGLOBEAreAllowedAndOneOfTheOthers() throws {

@@ -11,7 +11,8 @@ struct MappingRuleTests {
     explicit: UInt16? = nil, format: InterfaceIdentifierFormat = .draft03
   ) throws -> MappingRule {
     try MappingRule(
-      ipv6Prefix: IPv6Prefix(ipv6), ipv4Prefix: IPv4Prefix(ipv4), eaBitsLength: ea, psidOffset: offset, psidLength: psid,
+      ipv6Prefix: IPv6Prefix(ipv6), ipv4Prefix: IPv4Prefix(ipv4), eaBitsLength: ea, psidOffset: offset,
+      psidLength: psid,
       explicitPSID: explicit, identifierFormat: format)
   }
 

@@ -15,7 +15,8 @@ struct PortSetTests {
   }
 
   @Test(arguments: [
-    (4, 8, 65), (6, 6, 22), (0, 8, 0), (0, 8, 52), (6, 8, 0x34), (4, 4, 11), (15, 1, 1), (0, 16, 7), (1, 0, 0), (0, 0, 0),
+    (4, 8, 65), (6, 6, 22), (0, 8, 0), (0, 8, 52), (6, 8, 0x34), (4, 4, 11), (15, 1, 1), (0, 16, 7), (1, 0, 0),
+    (0, 0, 0),
   ])
   func hasThePortsOfItsDefinition(offset: Int, length: Int, psid: Int) throws {
     let set = try #require(PortSet(psidOffset: offset, psidLength: length, psid: UInt16(psid)))
@@ -32,7 +33,9 @@ struct PortSetTests {
         for psid in Set([0, 1, (1 << length) - 1, (1 << length) / 3]) where psid < 1 << length {
           let set = try #require(PortSet(psidOffset: offset, psidLength: length, psid: UInt16(psid)))
           for block in set.blocks.prefix(3) + set.blocks.suffix(3) {
-            for port in [Int(block.lowerBound) - 1, Int(block.lowerBound), Int(block.upperBound), Int(block.upperBound) + 1]
+            for port in [
+              Int(block.lowerBound) - 1, Int(block.lowerBound), Int(block.upperBound), Int(block.upperBound) + 1,
+            ]
             where (0...65535).contains(port) {
               let expected = isMember(port, offset: offset, length: length, psid: psid)
               if set.contains(UInt16(port)) != expected { wrong.append("\(offset)/\(length)/\(psid): \(port)") }

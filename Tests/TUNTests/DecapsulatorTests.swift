@@ -214,7 +214,9 @@ private let remote = IPv4Address(198, 51, 100, 1)
     var span = bytes.mutableSpan
     var mutable = span.mutableBytes
     header.write(to: &mutable)
-    func number(_ offset: Int) -> UInt16 { bytes.span.bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt16.self) }
+    func number(_ offset: Int) -> UInt16 {
+      bytes.span.bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt16.self)
+    }
     #expect(bytes[0] == 1 && bytes[1] == 0x81 && bytes[10] == 0xff)
     #expect([2, 4, 6, 8].map(number) == [52, 1248, 20, 16])
   }

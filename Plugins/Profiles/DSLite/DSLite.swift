@@ -16,7 +16,8 @@ struct DSLiteProfile: ISPProfile {
   func ruleSources(_ settings: ProfileSettings) throws(ProfileError) -> [RuleSource] {
     guard let aftr = settings.aftr, !aftr.isEmpty else {
       throw ProfileError(
-        .badSettings, "DS-Lite needs to know the AFTR: set aftr in the section [dslite] to "
+        .badSettings,
+        "DS-Lite needs to know the AFTR: set aftr in the section [dslite] to "
           + "\(Service.allCases.map(\.rawValue).joined(separator: ", ")) or to its IPv6 address")
     }
     if let service = Service(rawValue: aftr) {
@@ -63,7 +64,10 @@ private enum Service: String, CaseIterable {
     let texts =
       switch self {
       case .transix:
-        ["2404:8e00::feed:100", "2404:8e00::feed:101", "2404:8e00::feed:102", "2404:8e01::feed:100", "2404:8e01::feed:101"]
+        [
+          "2404:8e00::feed:100", "2404:8e00::feed:101", "2404:8e00::feed:102", "2404:8e01::feed:100",
+          "2404:8e01::feed:101",
+        ]
       case .xpass: ["2001:f60:0:200::1:1"]
       case .v6connect: ["2001:c28:5:301::11"]
       }
@@ -71,6 +75,7 @@ private enum Service: String, CaseIterable {
   }
 }
 
+/// What the loader calls: the list of what this plugin provides.
 @c(routerd_plugin_main)
 public func registerPlugin(_ registrar: UnsafeMutableRawPointer) {
   PluginRegistrar.run(registrar) { registrar throws(PluginError) in

@@ -4,6 +4,7 @@
 
 internal import RouterKit
 
+/// What the loader calls: the list of what this plugin provides.
 @c(routerd_plugin_main)
 public func registerPlugin(_ registrar: UnsafeMutableRawPointer) {
   PluginRegistrar.run(registrar) { registrar throws(PluginError) in

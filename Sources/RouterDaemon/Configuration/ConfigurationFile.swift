@@ -44,7 +44,7 @@ public struct ConfigurationFile: Hashable, Sendable {
     let names: [String]
     do {
       names = try FileSystem.list(dropInFolder)
-    } catch where error.code == ENOENT {
+    } catch  where error.code == ENOENT {
       return []
     } catch {
       throw ConfigurationError(dropInFolder, error.description)
@@ -76,7 +76,8 @@ public struct ConfigurationFile: Hashable, Sendable {
     }
   }
 
-  private static func read(_ top: inout TableReader, into configuration: inout Configuration) throws(ConfigurationError) {
+  private static func read(_ top: inout TableReader, into configuration: inout Configuration) throws(ConfigurationError)
+  {
     if let profile = try top.string("profile") {
       let choice = ProfileChoice(profile)
       if case .named(let name) = choice, PluginID(.profile, name) == nil {
@@ -89,7 +90,8 @@ public struct ConfigurationFile: Hashable, Sendable {
       if let texts = try wan.strings("prefix") {
         configuration.wan.prefixes = []
         for text in texts {
-          configuration.wan.prefixes.append(try wan.value("prefix") { () throws(AddressError) in try LinePrefix.parse(text) })
+          configuration.wan.prefixes.append(
+            try wan.value("prefix") { () throws(AddressError) in try LinePrefix.parse(text) })
         }
       }
     }

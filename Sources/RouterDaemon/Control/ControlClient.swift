@@ -21,7 +21,7 @@ public struct ControlClient: Sendable {
     let socket: UnixSocket
     do {
       socket = try UnixSocket.connect(to: path)
-    } catch where error.code == ENOENT || error.code == ECONNREFUSED {
+    } catch  where error.code == ENOENT || error.code == ECONNREFUSED {
       return nil
     } catch {
       throw ControlError(description: error.description)

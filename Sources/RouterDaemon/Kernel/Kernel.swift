@@ -62,8 +62,10 @@ struct Kernel: Sendable {
     case .addIPv6Address(let address): try netlink.addAddress(address, ifExists: .replace)
     case .addIPv4Address(let address): try netlink.addAddress(address, ifExists: .replace)
     case .setRoute(let route): try netlink.addRoute(route, ifExists: .replace)
-    case .removeIPv6Address(let address): try ignoringGone { () throws(NetlinkError) in try netlink.deleteAddress(address) }
-    case .removeIPv4Address(let address): try ignoringGone { () throws(NetlinkError) in try netlink.deleteAddress(address) }
+    case .removeIPv6Address(let address):
+      try ignoringGone { () throws(NetlinkError) in try netlink.deleteAddress(address) }
+    case .removeIPv4Address(let address):
+      try ignoringGone { () throws(NetlinkError) in try netlink.deleteAddress(address) }
     case .removeRoute(let route): try ignoringGone { () throws(NetlinkError) in try netlink.deleteRoute(route) }
     case .applyTunnel, .removeDevice, .applyTable, .forgetFlows, .setIPv4Settings: break
     }
@@ -73,7 +75,7 @@ struct Kernel: Sendable {
   private func ignoringGone(_ remove: () throws(NetlinkError) -> Void) throws(NetlinkError) {
     do {
       try remove()
-    } catch where error.isAlreadyGone {
+    } catch  where error.isAlreadyGone {
       return
     }
   }

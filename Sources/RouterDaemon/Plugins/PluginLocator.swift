@@ -60,7 +60,8 @@ public struct PluginLocator: Sendable {
 
   /// The data file of a plugin: for `libNURO.so` the file `NURO.rules` beside it, or in a source tree where it is kept.
   public func dataFile(of sharedObject: String) -> String {
-    var name = sharedObject[(sharedObject.lastIndex(of: "/").map(sharedObject.index(after:)) ?? sharedObject.startIndex)...]
+    var name = sharedObject[
+      (sharedObject.lastIndex(of: "/").map(sharedObject.index(after:)) ?? sharedObject.startIndex)...]
     if name.hasPrefix("lib") { name = name.dropFirst(3) }
     name = name.dropLast(3)
     let beside = "\(FileSystem.parent(of: sharedObject))/\(name).rules"

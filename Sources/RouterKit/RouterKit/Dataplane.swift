@@ -26,7 +26,9 @@ extension DataplaneProvider {
 
 /// What a dataplane can do.
 public struct DataplaneCapabilities: OptionSet, Hashable, Sendable {
+  /// The bits.
   public let rawValue: UInt32
+  /// Makes a set of its bits.
   public init(rawValue: UInt32) {
     self.rawValue = rawValue
   }

@@ -4,8 +4,11 @@
 
 /// A MAP-E profile made of a rule table.
 public struct RuleTableProfile: MAPEProfile {
+  /// The id of the plugin.
   public let id: PluginID
+  /// The name for people.
   public let title: String
+  /// The built-in rules.
   public let table: RuleTable
   private let acceptsEveryRelay: Bool
 
@@ -19,6 +22,7 @@ public struct RuleTableProfile: MAPEProfile {
     self.acceptsEveryRelay = acceptsEveryRelay
   }
 
+  /// The relays that may carry traffic under `rule`, best one first.
   public func allowedRelays(for rule: MappingRule) -> [IPv6Address] {
     guard let own = rule.borderRelay else { return [] }
     guard acceptsEveryRelay else { return [own] }

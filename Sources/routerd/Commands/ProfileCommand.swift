@@ -24,7 +24,9 @@ struct ProfileCommand: AsyncParsableCommand {
       try await verb {
         let configuration = try options.loadIfPresent()
         let catalog = ProfileCatalog(options.plugins(configuration).profiles)
-        guard !catalog.profiles.isEmpty else { throw Failure(.failure, "no profile plugin is loaded; see routerd plugins") }
+        guard !catalog.profiles.isEmpty else {
+          throw Failure(.failure, "no profile plugin is loaded; see routerd plugins")
+        }
         let chosen = configuration.profile.description
         printColumns(
           ([("auto", "the profile whose rule matches the line")] + catalog.profiles.map { ($0.id.name, $0.title) })
@@ -49,7 +51,7 @@ struct ProfileCommand: AsyncParsableCommand {
         do throws(SelectionError) {
           selection = try catalog.select(
             configuration.profile, facts: facts, settings: configuration.profileSettings)
-        } catch where error.isPrefixMissing {
+        } catch  where error.isPrefixMissing {
           print("on this line: \(error)")
           return
         } catch {

@@ -34,10 +34,14 @@ struct StatusCommand: AsyncParsableCommand {
     rows.append(["WAN", ([status.wan] + status.prefixes).joined(separator: " ")])
     if let softwire = status.softwire {
       rows += softwire.rows
-      rows.append(["devices", "\(softwire.devices.joined(separator: " ")) (\(status.dataplane ?? ""), MTU \(softwire.mtu))"])
+      rows.append([
+        "devices", "\(softwire.devices.joined(separator: " ")) (\(status.dataplane ?? ""), MTU \(softwire.mtu))",
+      ])
     }
     let dropped = status.counters.filter { $0.value > 0 }.sorted { $0.key < $1.key }
-    rows.append(["dropped", dropped.isEmpty ? "nothing" : dropped.map { "\($0.key) \($0.value)" }.joined(separator: ", ")])
+    rows.append([
+      "dropped", dropped.isEmpty ? "nothing" : dropped.map { "\($0.key) \($0.value)" }.joined(separator: ", "),
+    ])
     return rows
   }
 }

@@ -21,18 +21,27 @@ final class Tunnel: Sendable {
     var threads: [ForwardingThread] = []
     do throws(SystemError) {
       let loops: [(name: String, run: @Sendable (TunnelContext, WakeUp) -> Void)] = [
-        ("tun-out", { context, wakeUp in
-          var loop = OutboundLoop(context, wakeUp)
-          loop.run()
-        }),
-        ("tun-in", { context, wakeUp in
-          var loop = InboundLoop(context, wakeUp)
-          loop.run()
-        }),
-        ("tun-error", { context, wakeUp in
-          var loop = ErrorLoop(context, wakeUp)
-          loop.run()
-        }),
+        (
+          "tun-out",
+          { context, wakeUp in
+            var loop = OutboundLoop(context, wakeUp)
+            loop.run()
+          }
+        ),
+        (
+          "tun-in",
+          { context, wakeUp in
+            var loop = InboundLoop(context, wakeUp)
+            loop.run()
+          }
+        ),
+        (
+          "tun-error",
+          { context, wakeUp in
+            var loop = ErrorLoop(context, wakeUp)
+            loop.run()
+          }
+        ),
       ]
       for loop in loops {
         let wakeUp = try WakeUp()
