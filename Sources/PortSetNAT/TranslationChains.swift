@@ -100,7 +100,9 @@ struct TranslationChains {
 
   private var fromSoftwire: Chain {
     var rules = [
-      Rule(.isIPv4 + .isNot(.ipv4Destination, address.bytes) + .drop(.wrongInnerDestination), comment: "not to our address")
+      Rule(
+        .isIPv4 + .isNot(.ipv4Destination, address.bytes) + .drop(.wrongInnerDestination), comment: "not to our address"
+      )
     ]
     if isShared {
       rules += [

@@ -31,7 +31,8 @@ import Testing
 
   static func allSpecs() throws -> [(String, NATSpec)] {
     [
-      ("BIGLOBE", try spec()), ("OCN", try spec("153.240.1.1", layout: (6, 6, 7))), ("whole address", try spec(layout: nil)),
+      ("BIGLOBE", try spec()), ("OCN", try spec("153.240.1.1", layout: (6, 6, 7))),
+      ("whole address", try spec(layout: nil)),
       ("one block", try spec("192.0.2.18", layout: (0, 8, 52))), ("no gap", try spec("192.0.2.18", layout: (6, 4, 3))),
       ("no port", try spec("192.0.2.18", layout: (0, 16, 0))), ("mesh", try spec(mesh: true)),
       ("no relay", try spec(relays: [])), ("DS-Lite", try dsLite()),
@@ -59,7 +60,8 @@ import Testing
 
   @Test func everyChangeIsOneTransaction() throws {
     let steps = try [
-      Self.spec(), Self.spec("133.209.13.3"), Self.spec("133.209.13.3", layout: (4, 8, 66)), Self.spec(relays: ["2001:db8::1"]),
+      Self.spec(), Self.spec("133.209.13.3"), Self.spec("133.209.13.3", layout: (4, 8, 66)),
+      Self.spec(relays: ["2001:db8::1"]),
       Self.spec(mesh: true), Self.dsLite(), Self.spec("153.240.1.1", layout: (6, 6, 7)), Self.spec(layout: nil),
       Self.spec("192.0.2.18", layout: (6, 4, 1)), Self.spec("192.0.2.18", layout: (6, 4, 2)), Self.spec(),
     ]
@@ -83,7 +85,8 @@ import Testing
         ip link set lo up; ip addr add \(Self.ce)/128 dev lo; ip addr add 2001:db8::1/128 dev lo
         """)
       let changes = try plan(
-        from: socket.observe(table: "routerd"), to: Self.spec("133.209.13.9", layout: (4, 8, 9), relays: ["2001:db8::2"]).table)
+        from: socket.observe(table: "routerd"),
+        to: Self.spec("133.209.13.9", layout: (4, 8, 9), relays: ["2001:db8::2"]).table)
       #expect(
         !changes.contains {
           if case .replaceTable = $0 { true } else { false }
