@@ -16,6 +16,12 @@ import Testing
     CE, RELAY, STRANGER = "2001:db8:1::1", "2001:db8:2::1", "2001:db8:3::1"
     PACKETS = {b"w": (RELAY, 50), b"r": (RELAY, 100), b"R": (RELAY, 3000), b"s": (STRANGER, 101),
                b"S": (STRANGER, 3001), b"e": (RELAY, 60)}
+    def fragment():
+        # The rest of a packet with options before its IPv4 part: nothing here says that it is an IPv4 packet.
+        header = struct.pack("!IHBB", 6 << 28, 16, 44, 64)
+        with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW) as outside:
+            outside.sendto(header + socket.inet_pton(socket.AF_INET6, STRANGER) + socket.inet_pton(socket.AF_INET6, CE)
+                           + struct.pack("!BBHI", 60, 0, 100 << 3, 1) + bytes(8), (CE, 0))
     def sh(script): subprocess.run(["sh", "-ec", script], check=True)
     def send(source, size):
         with socket.socket(socket.AF_INET6, socket.SOCK_RAW, 4) as outside:
@@ -31,7 +37,7 @@ import Testing
            f"ip route add {CE}/128 dev isp0")
         os.write(ready, b"x")
         while command := os.read(go, 1):
-            send(*PACKETS[command])
+            fragment() if command == b"f" else send(*PACKETS[command])
         os._exit(0)
     try:
         os.read(away, 1)
@@ -50,7 +56,7 @@ import Testing
         time.sleep(0.2)
         while arrived(0): pass
         send(CE, 102)
-        os.write(start, b"rRsSe")
+        os.write(start, b"rRsSfe")
         sizes = []
         while not sizes or sizes[-1] not in (0, 60):
             sizes.append(arrived(5))
@@ -92,11 +98,11 @@ import Testing
     #expect(counted == 3)
   }
 
-  /// Nothing puts fragments together here, so each of the three counts.
+  /// Nothing puts fragments together here, so each of the three counts, and the stray one.
   @Test func onlyTheAFTRMaySend() throws {
     let (output, counted) = try Self.run(kind: .dsLite, mesh: false)
     #expect(output == Self.relaysOnly + Self.voices)
-    #expect(counted == 1 + 3 + 1)
+    #expect(counted == 1 + 3 + 1 + 1)
   }
 
   @Test func inAMeshEverybodyButOurselvesMaySend() throws {
