@@ -145,7 +145,8 @@ final class FakeLine {
   /// A router on the way reports an error about `packet`.
   func sendError(type: UInt8, code: UInt8 = 0, value: UInt32 = 0, about packet: Packet) throws {
     let router = try IPv6Address("2001:db8:ffff::1")
-    var message = [type, code, 0, 0] + words([UInt16(value >> 16), UInt16(value & 0xffff)]) + packet.bytes.prefix(1192)
+    var message =
+      [type, code, 0, 0] + words([UInt16(value >> 16), UInt16(value & 0xffff)]) + packet.bytes.prefix(1192)
     let pseudo = router.bytes + packet.source.bytes + words([0, UInt16(message.count), 0, 58])
     message.replaceSubrange(2..<4, with: words([internetChecksum(pseudo + message)]))
     try send(Packet(from: router, to: packet.source, nextHeader: 58, payload: message))

@@ -35,7 +35,9 @@ import Testing
     var fragment = PacketBuilder.udp()
     fragment.fragmentOffset = 8
     #expect(answer(fragment) == nil)
-    for source in [IPv4Address(224, 0, 0, 1), IPv4Address(255, 255, 255, 255), IPv4Address(0, 0, 0, 0), IPv4Address(127, 0, 0, 1)] {
+    for source in [
+      IPv4Address(224, 0, 0, 1), IPv4Address(255, 255, 255, 255), IPv4Address(0, 0, 0, 0), IPv4Address(127, 0, 0, 1),
+    ] {
       #expect(answer(.udp(source)) == nil)
     }
     #expect(answer(.udp(Line.ipv4, 5136, IPv4Address(239, 1, 1, 1))) == nil)
