@@ -491,6 +491,9 @@ def story(lan, inet):
 
 def unwanted(lan, inet):
     """What must not come in or go out, and what it is counted as."""
+    # Nothing of it may belong to a connection by chance.
+    sh("conntrack -F 2>/dev/null")
+
     def send(packet, counter):
         inet(inject, packet)
         if counter:
