@@ -17,6 +17,8 @@ public struct ConntrackSocket: ~Copyable {
     guard let handle = nfct_open(UInt8(NFNL_SUBSYS_CTNETLINK), 0) else {
       throw ConntrackError("opening a netlink socket to connection tracking", code: errno)
     }
+    // No child inherits it.
+    _ = fcntl(nfct_fd(handle), F_SETFD, FD_CLOEXEC)
     self.handle = handle
   }
 
@@ -99,7 +101,7 @@ public struct ConntrackError: Error, Hashable, Sendable {
 }
 
 extension ConntrackError: CustomStringConvertible {
-  /// The text for people.
+  /// The failure as a sentence without a full stop.
   public var description: String {
     "\(action) failed: \(strerror(code).map { String(cString: $0) } ?? "error \(code)")"
   }

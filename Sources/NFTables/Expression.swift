@@ -192,12 +192,14 @@ public struct ExtensionHeader: Hashable, Sendable {
 
 /// Bits of ``ConnectionKey/state``, as the kernel numbers them (`NF_CT_STATE_…`).
 public struct ConnectionState: OptionSet, Hashable, Sendable {
-  /// The bits.
+  /// The kernel's bits.
   public let rawValue: UInt32
-  /// Makes a set of its bits.
+
+  /// Makes a set of bits.
   public init(rawValue: UInt32) {
     self.rawValue = rawValue
   }
+
   /// The packet fits no connection.
   public static let invalid = ConnectionState(rawValue: 1)
   /// The packet belongs to a connection that was seen in both directions.
@@ -212,12 +214,14 @@ public struct ConnectionState: OptionSet, Hashable, Sendable {
 
 /// Bits of ``ConnectionKey/status``, as the kernel numbers them (`IPS_…`).
 public struct ConnectionStatus: OptionSet, Hashable, Sendable {
-  /// The bits.
+  /// The kernel's bits.
   public let rawValue: UInt32
-  /// Makes a set of its bits.
+
+  /// Makes a set of bits.
   public init(rawValue: UInt32) {
     self.rawValue = rawValue
   }
+
   /// The connection's source is translated.
   public static let sourceNAT = ConnectionStatus(rawValue: 1 << 4)
   /// The connection's destination is translated.

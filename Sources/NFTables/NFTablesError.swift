@@ -21,7 +21,7 @@ public struct NFTablesError: Error, Hashable, Sendable {
 }
 
 extension NFTablesError: CustomStringConvertible {
-  /// The text for people.
+  /// The failure as a sentence without a full stop.
   public var description: String {
     let reason = [code == 0 ? nil : strerror(code).map { String(cString: $0) }, detail].compactMap(\.self)
     return "\(action) failed: \(reason.joined(separator: "; "))"

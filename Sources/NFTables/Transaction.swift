@@ -35,14 +35,12 @@ struct Transaction {
   /// The sequence number of the last step, which is the one that is always answered.
   var lastStep: UInt32 { firstSequence &+ UInt32(steps.count) }
 
-  /// What the step with that number does, or nothing if it is not ours. The begin mark stands for the commit.
+  /// What the step with that number does, or nothing if it is not ours. The marks stand for the commit.
   func action(sequence: UInt32) -> String? {
     let index = sequence &- firstSequence
     guard index < length else { return nil }
-    guard (1...UInt32(max(steps.count, 1))).contains(index), Int(index) <= steps.count else {
-      return "committing the changes of the ruleset"
-    }
-    return steps[Int(index) - 1].action
+    let step = Int(index) - 1
+    return steps.indices.contains(step) ? steps[step].action : "committing the changes of the ruleset"
   }
 
   /// The transaction as it is sent.

@@ -38,7 +38,8 @@ struct SoftwireChains {
       ]
       rules = [
         Rule(stranger + carriesIPv4 + .drop(.wrongOuterSource), comment: "only relays may send into the softwire"),
-        // Only when connection tracking is off (DS-Lite, unless somebody else uses it) do fragments come this far.
+        // Where nobody uses connection tracking (DS-Lite) packets come in fragments, and with options before its IPv4
+        // part the rest of a packet does not show what it is. The address has no other use for fragments.
         Rule(stranger + fragment + .drop(.wrongOuterSource), comment: "nor may the rest of a packet come from others"),
       ]
     }

@@ -5,12 +5,26 @@
 #include "test_support.h"
 
 #include <dlfcn.h>
-#include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
+#include <unistd.h>
 
-int test_unshare_network(void) { return unshare(CLONE_NEWNET) == 0 ? 0 : errno; }
+int test_enter_new_network(void) {
+  int descriptor = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+  if (descriptor >= 0 && unshare(CLONE_NEWNET) != 0) {
+    close(descriptor);
+    return -1;
+  }
+  return descriptor;
+}
+
+int test_return_to_network(int descriptor) {
+  int status = setns(descriptor, CLONE_NEWNET);
+  close(descriptor);
+  return status;
+}
 
 const char *test_bundle_path(void) {
   Dl_info info;
-  return dladdr((const void *)test_unshare_network, &info) != 0 ? info.dli_fname : "";
+  return dladdr((const void *)test_bundle_path, &info) != 0 ? info.dli_fname : "";
 }

@@ -13,7 +13,8 @@ import Testing
       // Connection tracking only exists in a namespace where something asks for it.
       try shell(
         """
-        nft 'add table inet t; add chain inet t c { type filter hook output priority 0; }; add rule inet t c ct state new'
+        nft 'add table inet t; add chain inet t c { type filter hook output priority 0; }
+          add rule inet t c ct state new'
         add() { conntrack -I -u ASSURED -t 100 "$@" 2>/dev/null; }
         for port in 1001 1002 1003; do
           add -p tcp --state ESTABLISHED -s 192.168.1.2 -d 198.51.100.1 --sport $port --dport 80 \\

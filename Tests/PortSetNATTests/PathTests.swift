@@ -28,6 +28,7 @@ import Testing
   @Test(arguments: [
     Line(address: "133.209.13.2", offset: 4, length: 8, psid: 65, offloads: "off"),
     Line(address: "133.209.13.2", offset: 4, length: 8, psid: 65, offloads: "on", masquerade: .before),
+    Line(address: "153.240.1.1", offset: 6, length: 6, psid: 7, offloads: "off"),
     // No gap for the private range, which overlaps the set.
     Line(address: "192.0.2.18", offset: 6, length: 5, psid: 3, offloads: "off", masquerade: .after),
     // One block, and the whole address: nothing to remap.

@@ -88,6 +88,9 @@ private let remote = IPv4Address(198, 51, 100, 1)
       handle(&mesh, .udp(Line.ipv4, 5152, Line.ipv4, 5137), from: try Line.neighbour()) == .deliver(.none, length: 28))
     #expect(
       handle(&mesh, .udp(Line.ipv4, 5136, Line.ipv4, 5137), from: try Line.neighbour()) == .drop(.wrongSubscriber))
+    // Not even this router itself.
+    #expect(
+      handle(&mesh, .udp(Line.ipv4, 5136, Line.ipv4, 5137), from: try Line.tunnel().localAddress) == .drop(.loop))
     // Ping and error.
     #expect(
       handle(&mesh, .icmp(address, Line.ipv4, type: 8, rest: [5136, 1]), from: subscriber)
@@ -202,6 +205,7 @@ private let remote = IPv4Address(198, 51, 100, 1)
     }
   }
 
+  // The machines that routerd runs on are little endian.
   @Test func isWrittenInHostOrder() {
     var header = OffloadHeader.none
     header.flags = 1
@@ -214,9 +218,7 @@ private let remote = IPv4Address(198, 51, 100, 1)
     var span = bytes.mutableSpan
     var mutable = span.mutableBytes
     header.write(to: &mutable)
-    func number(_ offset: Int) -> UInt16 {
-      bytes.span.bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt16.self)
-    }
+    func number(_ offset: Int) -> UInt16 { UInt16(bytes[offset]) | UInt16(bytes[offset + 1]) << 8 }
     #expect(bytes[0] == 1 && bytes[1] == 0x81 && bytes[10] == 0xff)
     #expect([2, 4, 6, 8].map(number) == [52, 1248, 20, 16])
   }

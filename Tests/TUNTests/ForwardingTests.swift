@@ -195,47 +195,75 @@ private let remote = IPv4Address(198, 51, 100, 1)
     }
   }
 
-  /// The kernel merges segments of TCP on their way in and hands the merged packet to raw sockets. Outer fragments make
-  /// such a packet arrive here.
-  @Test func mergedSegmentsReachTheHostInsideInRightSizes() throws {
-    try onLine { line, engine in
-      let socket = try HostSocket(type: SOCK_STREAM, port: 5136)
+  /// A TCP connection of which the test is the far end; nothing is ever acknowledged but the beginning.
+  private final class Connection {
+    let socket: HostSocket
+    private let acknowledgement: UInt32
+    private var sequence: UInt32 = 1
+
+    init(_ line: FakeLine) throws {
+      socket = try HostSocket(type: SOCK_STREAM, port: 5136)
       socket.set(CInt(IPPROTO_TCP), TCP_MAXSEG, 1000)
       // Not blocking: the test is the other side, too.
-      #expect(fcntl(socket.descriptor, F_SETFL, O_NONBLOCK) == 0)
-      #expect(socket.connect(to: remote, 443) == EINPROGRESS)
-      let synchronize = try #require(try line.receive())
-      var sequence: [UInt8] = [0, 0, 0, 1]
-      let acknowledged = { (packet: FakeLine.Packet) -> [UInt8] in
-        let segment = Array(packet.payload.dropFirst(20))
-        let number = (UInt32(word(segment, 4)) << 16 | UInt32(word(segment, 6))) &+ (segment[13] & 2 != 0 ? 1 : 0)
-        return words([UInt16(number >> 16), UInt16(number & 0xffff)])
-      }
-      let acknowledgement = acknowledged(synchronize)
-      func segment(flags: UInt8, data: [UInt8] = []) -> PacketBuilder {
-        var packet = PacketBuilder.tcp(remote, 443, Line.ipv4, 5136, flags: flags, data: data)
-        packet.payload.replaceSubrange(4..<12, with: sequence + acknowledgement)
-        packet.payload.replaceSubrange(16..<18, with: [0, 0])
-        let pseudo = pseudoHeader(remote, Line.ipv4, 6, packet.payload.count)
-        packet.payload.replaceSubrange(16..<18, with: words([internetChecksum(pseudo + packet.payload)]))
-        return packet
-      }
-      try line.send(inner: segment(flags: 0x12).bytes)
-      #expect(try line.receive() != nil)
-      sequence = [0, 0, 0, 2]
+      try #require(fcntl(socket.descriptor, F_SETFL, O_NONBLOCK) == 0)
+      try #require(socket.connect(to: remote, 443) == EINPROGRESS)
+      let request = try #require(try line.receive()).payload
+      acknowledgement = (UInt32(word(request, 24)) << 16 | UInt32(word(request, 26))) &+ 1
+      // A window of 65535 bytes, segments of at most 1000.
+      try line.send(inner: segment(flags: 0x12, options: [2, 4, 0x03, 0xe8]).bytes)
+      sequence = 2
+      try #require(try line.receive() != nil)
+    }
+
+    func segment(flags: UInt8, options: [UInt8] = [], data: [UInt8] = []) -> PacketBuilder {
+      var packet = PacketBuilder.tcp(remote, 443, Line.ipv4, 5136, flags: flags, options: options, data: data)
+      let numbers = [sequence, acknowledgement].flatMap { [UInt16($0 >> 16), UInt16($0 & 0xffff)] }
+      packet.payload.replaceSubrange(4..<12, with: words(numbers))
+      packet.payload.replaceSubrange(16..<18, with: [0, 0])
+      let pseudo = pseudoHeader(remote, Line.ipv4, 6, packet.payload.count)
+      packet.payload.replaceSubrange(16..<18, with: words([internetChecksum(pseudo + packet.payload)]))
+      return packet
+    }
+  }
+
+  /// The kernel merges segments of TCP on their way in and hands the merged packet to raw sockets. Outer fragments make
+  /// such a packet arrive here.
+  @Test func mergedSegmentsReachTheHostInside() throws {
+    try onLine { line, engine in
+      let connection = try Connection(line)
       let data = (0..<20_000).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) }
-      try line.send(inner: segment(flags: 0x18, data: data).bytesWithPartialChecksum, inFragmentsOf: 1448)
+      let merged = connection.segment(flags: 0x18, data: data).bytesWithPartialChecksum
+      try line.send(inner: merged, inFragmentsOf: 1448)
       var received: [UInt8] = []
-      #expect(
-        eventually {
-          received += socket.receive() ?? []
-          return received.count >= data.count
-        })
+      let isComplete = eventually {
+        received += connection.socket.receive() ?? []
+        return received.count >= data.count
+      }
+      #expect(isComplete)
       let isWhole = received == data
       #expect(isWhole)
-      // The host asked for at most 1000 bytes a segment.
-      #expect(socket.get(CInt(IPPROTO_TCP), TCP_MAXSEG) <= 1000)
       #expect(engine.counters().filter { $0.value != 0 && $0.key != "not_ipv4" }.isEmpty)
+    }
+  }
+
+  /// The kernel hands over what a host sends in long runs; on the line are segments.
+  @Test func runsLeaveAsSegments() throws {
+    try onLine { line, engine in
+      let connection = try Connection(line)
+      // The first window of a connection: ten segments.
+      let data = (0..<10_000).map { UInt8(truncatingIfNeeded: $0 &* 37 >> 2) }
+      #expect(connection.socket.send(data) == 0)
+      var received: [UInt8] = []
+      while received.count < data.count, let outer = try line.receive() {
+        let header = try IPv4Header(outer.payload.span.bytes)
+        let segment = Array(outer.payload.dropFirst(20))
+        #expect(header.totalLength == outer.payload.count && header.totalLength <= 1040)
+        #expect(internetChecksum(Array(outer.payload.prefix(20))) == 0)
+        #expect(internetChecksum(pseudoHeader(Line.ipv4, remote, 6, segment.count) + segment) == 0)
+        received += segment.dropFirst(Int(segment[12] >> 4) * 4)
+      }
+      let isWhole = received == data
+      #expect(isWhole)
     }
   }
 

@@ -8,11 +8,11 @@ public import RouterKit
 
 /// Makes TUN dataplanes.
 public struct TUNProvider: DataplaneProvider {
-  /// The id of the plugin.
+  /// `dataplane.tun`.
   public let id: PluginID
   /// The name for people.
   public let title = "user space (TUN)"
-  /// What it can do.
+  /// Everything there is: packets are this process's own.
   public let capabilities: DataplaneCapabilities = [.mapE, .dsLite, .forwardingMappingRules, .receiveFromOtherRelays]
 
   /// Makes the provider with the plugin's id.
@@ -20,7 +20,7 @@ public struct TUNProvider: DataplaneProvider {
     self.id = id
   }
 
-  /// What the machine lacks to run it.
+  /// What the machine lacks: the device node, or the right to open it.
   public func missingRequirement() -> String? {
     if access("/dev/net/tun", F_OK) != 0 {
       return "there is no /dev/net/tun: the kernel module “tun” is not loaded, or the service may not use that device"
@@ -31,7 +31,7 @@ public struct TUNProvider: DataplaneProvider {
     return nil
   }
 
-  /// Makes the dataplane.
+  /// Makes the dataplane; nothing is touched yet.
   public func makeDataplane(log: any PluginLog) -> any Dataplane {
     TUNDataplane(log: log)
   }

@@ -25,8 +25,8 @@ _TOTAL_RETRANS = 100
 """Offset of tcpi_total_retrans in struct tcp_info; it counts retransmitted SYNs too."""
 
 
-def ping(source: Namespace, target: str, *, count: int = 5, interval: float = 0.05) -> None:
-    """Fails unless every echo request is answered."""
+def ping(source: Namespace, target: str, *, count: int = 5, interval: float = 0.2) -> None:
+    """Fails unless every echo request is answered; for the last answer `ping` waits no longer than one interval."""
     out = source.run("ping", "-n", "-c", str(count), "-i", str(interval), "-W", "2", target, check=False).stdout
     if f" {count} received" not in out:
         raise CommandError(out)

@@ -32,13 +32,10 @@ def copy_plugins(target: Path) -> None:
 
 
 def copy_example(target: Path) -> None:
-    """Copies the example plugin, which was built from its own package."""
-    tree = _source_tree() / "Plugins" / "Example"
-    named = os.environ.get("EXAMPLE_PLUGIN")
-    built = [Path(named)] if named else plugin_files(tree / ".build" / "debug")
-    assert built, "the example plugin is not built: swift build --package-path Plugins/Example"
-    for file in [*built, *tree.glob("Sources/**/*.rules"), *tree.glob("*.rules")]:
-        shutil.copy(file, target)
+    """Copies the example plugin and its rules, which `make example` built from their own package."""
+    folder = Path(os.environ.get("EXAMPLE_PLUGIN") or paths.REPOSITORY / "build" / "example-plugin")
+    assert plugin_files(folder), f"there is no plugin in {folder}: run `make example`"
+    shutil.copytree(folder, target, dirs_exist_ok=True)
 
 
 def raise_api_version(file: Path) -> None:

@@ -3,8 +3,8 @@
 
     ce        a namespace of its own, with nothing but the loopback device
 
-Each test works on a copy of the folder of plugins. The example plugin must have been built before, from its own package
-(`Plugins/Example`, or $EXAMPLE_PLUGIN names the file); the daemon is not rebuilt for it.
+Each test works on a copy of the folder of plugins. The example plugin comes from its own package, which `make example`
+builds ($EXAMPLE_PLUGIN names another folder to take it from); the daemon is not rebuilt for it.
 """
 
 import os

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// From the device into the softwire: read packets until there is none or the batch is full, send the batch with one
-// system call.
+// From the device into the softwire: read frames, make packets of them until there is none left or the batch is full,
+// send the batch with one system call.
 
 import Glibc
 import RouterKit
@@ -11,6 +11,10 @@ struct OutboundLoop {
   private let context: TunnelContext
   private let wakeUp: WakeUp
   private let batch = PacketBatch()
+  /// The frame that is being cut up, with its offload header. One batch may end in the middle of it.
+  private let frame = FrameBuffer()
+  private var frameLength = 0
+  private var segmenter: Segmenter?
   private var snapshot: TunnelContext.Snapshot
   private var generation: UInt64
   private var encapsulator: Encapsulator
@@ -37,20 +41,28 @@ struct OutboundLoop {
     }
   }
 
-  /// Reads packets that may be sent into the batch; returns how many, and whether there was nothing more to read.
+  /// Fills the batch with packets that may be sent; returns how many, and whether there was nothing more to read.
   private mutating func fill() -> (count: Int, isDrained: Bool) {
     let now = ContinuousClock.now
     var count = 0
     // Dropped packets do not fill the batch; a limit on reads keeps the loop listening.
-    for _ in 0..<PacketBatch.count {
-      let length: Int
+    var reads = 0
+    while count < PacketBatch.count {
+      let room = batch.packet(count, length: PacketBatch.packetSize)
+      if let length = segmenter?.next(of: frame.packet(length: frameLength).bytes, into: room) {
+        if handle(batch.packet(count, length: length), at: count, now: now) { count += 1 }
+        continue
+      }
+      guard reads < PacketBatch.count else { return (count, false) }
+      reads += 1
       do throws(SystemError) {
-        length = try context.device.read(into: batch.packetWithHeader(count, length: PacketBatch.packetSize))
+        frameLength = try context.device.read(into: frame.bytes)
       } catch {
+        segmenter = nil
         if error.code != EAGAIN { context.fail() }
         return (count, true)
       }
-      if handle(batch.packet(count, length: length - OffloadHeader.size), at: count, now: now) { count += 1 }
+      segmenter = Segmenter(frame.packet(length: frameLength).bytes, OffloadHeader(reading: frame.header.bytes))
     }
     return (count, false)
   }
@@ -69,6 +81,8 @@ struct OutboundLoop {
       }
       return true
     case .tooBig(let mtu):
+      // The rest of a run would only be told the same.
+      segmenter = nil
       if let answer = ICMPError.fragmentationNeeded(mtu: mtu).packet(about: bytes) {
         context.answer(answer, counting: .tooBig, now: now)
       } else {

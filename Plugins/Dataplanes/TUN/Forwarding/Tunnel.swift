@@ -20,33 +20,10 @@ final class Tunnel: Sendable {
     var wakeUps: [WakeUp] = []
     var threads: [ForwardingThread] = []
     do throws(SystemError) {
-      let loops: [(name: String, run: @Sendable (TunnelContext, WakeUp) -> Void)] = [
-        (
-          "tun-out",
-          { context, wakeUp in
-            var loop = OutboundLoop(context, wakeUp)
-            loop.run()
-          }
-        ),
-        (
-          "tun-in",
-          { context, wakeUp in
-            var loop = InboundLoop(context, wakeUp)
-            loop.run()
-          }
-        ),
-        (
-          "tun-error",
-          { context, wakeUp in
-            var loop = ErrorLoop(context, wakeUp)
-            loop.run()
-          }
-        ),
-      ]
-      for loop in loops {
+      for direction in Direction.allCases {
         let wakeUp = try WakeUp()
         wakeUps.append(wakeUp)
-        threads.append(try ForwardingThread(name: loop.name) { loop.run(context, wakeUp) })
+        threads.append(try ForwardingThread(name: direction.rawValue) { direction.run(context, wakeUp) })
       }
     } catch {
       Self.stop(context, wakeUps, threads)
@@ -79,6 +56,28 @@ final class Tunnel: Sendable {
     context.snapshot = TunnelContext.Snapshot(configuration: PacketConfiguration(spec), sockets: sockets)
     currentSpec.withLock { $0 = spec }
     for wakeUp in wakeUps { wakeUp.send() }
+  }
+
+  /// The threads, by the names that ps(1) shows.
+  private enum Direction: String, CaseIterable {
+    case outbound = "tun-out"
+    case inbound = "tun-in"
+    case errors = "tun-error"
+
+    /// Runs the thread's loop; its buffers are made on the thread that uses them.
+    func run(_ context: TunnelContext, _ wakeUp: WakeUp) {
+      switch self {
+      case .outbound:
+        var loop = OutboundLoop(context, wakeUp)
+        loop.run()
+      case .inbound:
+        var loop = InboundLoop(context, wakeUp)
+        loop.run()
+      case .errors:
+        var loop = ErrorLoop(context, wakeUp)
+        loop.run()
+      }
+    }
   }
 
   private static func stop(_ context: TunnelContext, _ wakeUps: [WakeUp], _ threads: [ForwardingThread]) {

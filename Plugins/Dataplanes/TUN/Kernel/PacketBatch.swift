@@ -83,3 +83,28 @@ final class PacketBatch {
     memory + min(max(index, 0), Self.count - 1) * Self.bufferSize + Self.headroom
   }
 }
+
+/// Room for one frame read from the device: offload header and packet. It belongs to the thread that made it.
+final class FrameBuffer {
+  /// The whole buffer.
+  let bytes: UnsafeMutableRawBufferPointer
+
+  init() {
+    bytes = .allocate(byteCount: OffloadHeader.size + PacketBatch.packetSize, alignment: 64)
+    bytes.initializeMemory(as: UInt8.self, repeating: 0)
+  }
+
+  deinit {
+    bytes.deallocate()
+  }
+
+  /// The offload header.
+  var header: UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(start: bytes.baseAddress, count: OffloadHeader.size)
+  }
+
+  /// The packet of a frame that is `length` bytes long with its header.
+  func packet(length: Int) -> UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(rebasing: bytes[OffloadHeader.size..<min(max(length, OffloadHeader.size), bytes.count)])
+  }
+}

@@ -48,12 +48,13 @@ struct Checksum {
   var value: UInt16 { ~folded }
 
   /// The sum over the pseudo header of TCP and UDP.
-  static func pseudoHeader(_ header: IPv4Header) -> Checksum {
+  /// - Parameter length: that of the transport header and payload; if left out, that of the packet.
+  static func pseudoHeader(_ header: IPv4Header, length: Int? = nil) -> Checksum {
     var sum = Checksum()
     sum.add(header.source)
     sum.add(header.destination)
     sum.add(UInt16(header.protocolNumber))
-    sum.add(UInt16(truncatingIfNeeded: header.totalLength &- header.headerLength))
+    sum.add(UInt16(truncatingIfNeeded: length ?? header.totalLength &- header.headerLength))
     return sum
   }
 

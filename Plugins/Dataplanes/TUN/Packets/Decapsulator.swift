@@ -33,6 +33,8 @@ struct Decapsulator: Sendable {
       // The outer source first: what others send is not even looked at.
       let isRelay = configuration.allowedRelays.contains(outerSource)
       guard isRelay || !configuration.forwarding.isEmpty else { throw .wrongOuterSource }
+      // IPv6 lets a packet from the line pass that claims to come from this router.
+      guard outerSource != configuration.localAddress else { throw .loop }
       let header = try IPv4Header(packet.bytes)
       try checkSource(packet.bytes, header, from: outerSource, isRelay: isRelay, now: now)
       if let innerAddress = configuration.innerAddress, header.destination != innerAddress {

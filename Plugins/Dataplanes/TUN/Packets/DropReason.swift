@@ -8,13 +8,13 @@ enum DropReason: String, Error, CaseIterable, Sendable {
   case notIPv4 = "not_ipv4"
   case truncated = "truncated"
   case badHeader = "bad_header"
+  /// The far end would be, or claims to be, this router.
+  case loop = "loop"
 
   // Into the softwire.
   /// The inner source is not the address that the rule gives.
   case wrongInnerSource = "wrong_inner_source"
   case timeToLiveExpired = "ttl_expired"
-  /// The outer destination would be this router.
-  case loop = "loop"
   /// Larger than the path carries and not to be fragmented; the sender was told.
   case tooBig = "too_big"
   /// The socket was full when it was replaced.

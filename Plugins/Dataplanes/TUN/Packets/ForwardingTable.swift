@@ -18,10 +18,8 @@ struct ForwardingTable: Hashable, Sendable {
   init(_ rules: [MappingRule]) {
     for (length, rules) in Dictionary(grouping: rules, by: \.ipv4Prefix.length).sorted(by: { $0.key > $1.key }) {
       let mask: UInt32 = length == 0 ? 0 : ~0 << UInt32(32 - length)
-      levels.append(
-        Level(
-          mask: mask, rules: Dictionary(rules.map { ($0.ipv4Prefix.address.bits, $0) }, uniquingKeysWith: { a, _ in a })
-        ))
+      let byPrefix = Dictionary(rules.map { ($0.ipv4Prefix.address.bits, $0) }, uniquingKeysWith: { first, _ in first })
+      levels.append(Level(mask: mask, rules: byPrefix))
     }
   }
 

@@ -23,8 +23,7 @@ extension RawSpan {
 
   /// The IPv6 address at `offset`.
   func ipv6Address(at offset: Int) -> IPv6Address {
-    IPv6Address(
-      bits: UInt128(number(at: offset, as: UInt64.self)) << 64 | UInt128(number(at: offset &+ 8, as: UInt64.self)))
+    IPv6Address(bits: number(at: offset))
   }
 }
 

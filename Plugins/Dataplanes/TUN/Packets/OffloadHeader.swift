@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// The header that stands before every packet on the device (struct virtio_net_hdr), and why it is needed.
+// The header that stands before every packet on the device (struct virtio_net_hdr), and why it is needed. What it means
+// on the way out is told in `Segmenter`.
 //
 // On its way in the kernel merges TCP segments of one flow (GRO), also inside IPv4-in-IPv6, and a raw socket hands out
 // the merged packet: up to 64 KiB, its checksum field not a checksum but the sum over the pseudo header. Such a packet,
@@ -73,6 +74,17 @@ struct OffloadHeader: Hashable, Sendable {
     flags = 1
     checksumStart = UInt16(clamping: transport)
     checksumOffset = UInt16(clamping: offset)
+  }
+
+  /// Reads the header that stands before a packet from the device.
+  init(reading frame: RawSpan) {
+    flags = frame.byte(at: 0)
+    segmentationType = frame.byte(at: 1)
+    // In host order: what `number` has swapped is swapped back.
+    headerLength = frame.number(at: 2, as: UInt16.self).bigEndian
+    segmentSize = frame.number(at: 4, as: UInt16.self).bigEndian
+    checksumStart = frame.number(at: 6, as: UInt16.self).bigEndian
+    checksumOffset = frame.number(at: 8, as: UInt16.self).bigEndian
   }
 
   private init() {}
