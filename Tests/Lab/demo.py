@@ -21,7 +21,8 @@ _started = time.monotonic()
 
 
 def say(text: str) -> None:
-    print(f"\n\033[1m[{time.monotonic() - _started:5.1f} s] {text}\033[0m" if sys.stdout.isatty() else f"\n== {text}", flush=True)
+    bold, normal = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
+    print(f"\n{bold}[{time.monotonic() - _started:5.1f} s] {text}{normal}", flush=True)
 
 
 def show(text: str) -> None:
@@ -59,7 +60,7 @@ def use(line: Line, subscriber: Subscriber) -> None:
 
 
 def fill_the_ports(line: Line, subscriber: Subscriber) -> None:
-    say(f"{PARALLEL} TCP connections at once, to two servers: a set of {subscriber.port_count} ports serves each server anew")
+    say(f"{PARALLEL} TCP connections at once, to two servers: the {subscriber.port_count} ports serve each server anew")
     line.servers.forget()
     targets = [((SERVER, SECOND_SERVER)[number % 2], HOLD) for number in range(PARALLEL)]
     with clients.hold(line.lan, targets) as opened:

@@ -12,7 +12,6 @@ import struct
 import subprocess
 import time
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Self
 
 from . import servers
@@ -81,7 +80,9 @@ def udp_socket(source: Namespace, *, checksum: bool = True, port: int = 0) -> so
     return client
 
 
-def udp_echo(source: Namespace, server: str, *, checksum: bool = True, sizes: tuple[int, ...] = (1, 64, 1001, 1432)) -> None:
+def udp_echo(
+    source: Namespace, server: str, *, checksum: bool = True, sizes: tuple[int, ...] = (1, 64, 1001, 1432)
+) -> None:
     """Sends datagrams of several sizes, odd ones too, and expects each back unchanged."""
     with udp_socket(source, checksum=checksum) as client:
         client.connect((server, servers.ECHO))
@@ -152,7 +153,7 @@ class Opened:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *failure: object) -> None:
         for each in self.sockets:
             if self.abort:
                 each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -227,7 +228,7 @@ class Pinger:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *failure: object) -> None:
         end(self._process)
 
     def stop(self) -> None:

@@ -10,7 +10,6 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from . import paths
@@ -43,7 +42,7 @@ def merged(base: Config, changes: Config) -> dict[str, Any]:
 
 
 class Routerd:
-    """One installation in one namespace. The daemon is started, stopped and killed at will; files stay until `close()`."""
+    """One installation in one namespace: its daemon is started and killed at will, its files stay until `close()`."""
 
     def __init__(self, ce: Namespace, changes: Config | None = None) -> None:
         self.ce = ce
@@ -68,7 +67,7 @@ class Routerd:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *failure: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -45,7 +45,8 @@ class Judge:
         for relay in domain.relays:
             isp.ip(f"addr add {relay}/128 dev lo nodad")
         relays = [word for relay in domain.relays for word in ("--relay", relay)]
-        argv = [str(paths.labbr()), *domain.judge_arguments, *relays, "--tun", device, "--stats", str(self._stats), *options]
+        argv = [str(paths.labbr()), *domain.judge_arguments, *relays, *options]
+        argv += ["--tun", device, "--stats", str(self._stats)]
         with self._log.open("wb") as log:
             self._process = isp.start(argv, output=log)
         wait_for(f"{device} of labbr", lambda: self._exists(isp))

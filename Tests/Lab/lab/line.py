@@ -20,7 +20,6 @@ import shutil
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from .isps import AFTR, MAPDomain, Subscriber
@@ -100,7 +99,7 @@ class Line:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *failure: object) -> None:
         self._stack.close()
 
     @property

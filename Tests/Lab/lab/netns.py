@@ -20,7 +20,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Self
 
 _CLONE_NEWNET = 0x40000000
@@ -42,7 +41,9 @@ def _setns(descriptor: int) -> None:
         raise OSError(error, f"setns: {os.strerror(error)}")
 
 
-def run(*argv: str, check: bool = True, timeout: float = 60, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+def run(
+    *argv: str, check: bool = True, timeout: float = 60, stdin: str | None = None
+) -> subprocess.CompletedProcess[str]:
     """Runs a program in the thread's namespace and returns its result, with output as text."""
     done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
     if check and done.returncode != 0:
@@ -67,7 +68,7 @@ class Namespace:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *failure: object) -> None:
         self.close()
 
     def close(self) -> None:

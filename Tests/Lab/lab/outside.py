@@ -4,7 +4,6 @@
 import socket
 import time
 from collections.abc import Iterable, Iterator
-from types import TracebackType
 from typing import Self
 
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_NOP
@@ -47,7 +46,7 @@ class Stranger:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *failure: object) -> None:
         self._socket.close()
 
     def send(self, outer_source: str, outer_target: str, inner: Packet) -> None:
@@ -68,7 +67,7 @@ class Sniffer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *failure: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Plugins are really loaded: what lies in the folder is what there is, and what does not fit is skipped with the reason.
+"""Plugins are really loaded: what lies in the folder is what there is, and what is unfit is skipped with the reason.
 
     ce        a namespace of its own, with nothing but the loopback device
 

@@ -7,11 +7,11 @@ A shared address has 240 ports (1008 with OCN). All must be usable towards one s
 towards the next. The kernel keeps a closed connection's port for two minutes (TIME_WAIT in conntrack): a new
 connection must get it all the same, which the churn test forces by opening more than there are free ports.
 
-How surely a *first* SYN finds one of the last free ports is a matter of the kernel's search: from a random place it tries
-128 ports in a row, then 64, 32, 16 and 8 from other random places, and drops the packet if all were taken. A simulation
-of that search misses once in 14000 runs before connection 200 of 240, once in 900 runs before 850 of 1008, and towards
-the end in most runs. The retransmitted SYN searches anew. The LAN host of this suite repeats an unanswered SYN every
-second, without doubling the pause, so that the very last port is found within seconds.
+How surely a *first* SYN finds one of the last free ports is a matter of the kernel's search: from a random place it
+tries 128 ports in a row, then 64, 32, 16 and 8 from other random places, and drops the packet if all were taken. A
+simulation of that search misses once in 14000 runs before connection 200 of 240, once in 900 runs before 850 of 1008,
+and towards the end in most runs. The retransmitted SYN searches anew. The LAN host of this suite repeats an unanswered
+SYN every second, without doubling the pause, so that the very last port is found within seconds.
 """
 
 import time
