@@ -54,10 +54,11 @@ let package = Package(
       dependencies: [
         "RouterCore", "PortSetNAT", "NFTables", "Conntrack", "Systemd", "ControlProtocol", routerKit, logging,
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
         .product(name: "TOMLKit", package: "TOMLKit"),
       ]),
     // Pure: facts to desired state, profile choice, plan.
-    .target(name: "RouterCore", dependencies: [routerKit]),
+    .target(name: "RouterCore", dependencies: ["PortSetNAT", "NFTables", routerKit]),
     // Pure: the nftables table of the port-set NAT.
     .target(name: "PortSetNAT", dependencies: ["NFTables", routerKit]),
     // What CLI and daemon say to each other.
@@ -83,19 +84,21 @@ let package = Package(
       .testTarget(name: "PortSetNATTests", dependencies: ["PortSetNAT", "NFTables", routerKit, "TestSupport"]),
       .testTarget(name: "ConntrackTests", dependencies: ["Conntrack", routerKit, "TestSupport"]),
       .testTarget(name: "TUNTests", dependencies: ["TUN", routerKit, "TestSupport"]),
-      .testTarget(name: "RouterCoreTests", dependencies: ["RouterCore", routerKit, "TestSupport"]),
+      .testTarget(
+        name: "RouterCoreTests", dependencies: ["RouterCore", "PortSetNAT", "NFTables", routerKit, "TestSupport"]),
       .testTarget(
         name: "RouterDaemonTests", dependencies: ["RouterDaemon", "RouterCore", routerKit, "TestSupport"]),
     ],
   swiftLanguageModes: [.v6]
 )
 
-// One place for the settings of every Swift target; system libraries take none.
+// One place for the settings of every target; system libraries take none. Why the linker has a script in front of it is
+// told there.
 for target in package.targets where target.type != .system {
   target.swiftSettings = [
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("MemberImportVisibility"),
     .enableUpcomingFeature("InternalImportsByDefault"),
   ]
-  target.linkerSettings = [.unsafeFlags(["-Xlinker", "--as-needed"])]
+  target.linkerSettings = [.unsafeFlags(["-ld-path=\(Context.packageDirectory)/packaging/ld-as-needed"])]
 }

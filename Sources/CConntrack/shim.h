@@ -3,6 +3,9 @@
 #ifndef ROUTERD_CCONNTRACK_SHIM_H
 #define ROUTERD_CCONNTRACK_SHIM_H
 
+/* libc's own, before the kernel's header of the same purpose: together they agree, the other way round they do not. */
+#include <netinet/in.h>
+
 #include <libmnl/libmnl.h>
 #include <libnetfilter_conntrack/libnetfilter_conntrack.h>
 #include <linux/netfilter/nfnetlink.h>

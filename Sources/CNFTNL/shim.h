@@ -3,6 +3,9 @@
 #ifndef ROUTERD_CNFTNL_SHIM_H
 #define ROUTERD_CNFTNL_SHIM_H
 
+/* libc's own, before the kernel's header of the same purpose: together they agree, the other way round they do not. */
+#include <netinet/in.h>
+
 #include <libmnl/libmnl.h>
 #include <libnftnl/batch.h>
 #include <libnftnl/chain.h>
@@ -19,5 +22,8 @@
 #include <linux/netfilter/nf_nat.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+
+/* A macro or an enumerator, depending on the age of the kernel's headers; Swift only sees the latter. */
+enum { ROUTERD_NFT_BITWISE_BOOL = NFT_BITWISE_BOOL };
 
 #endif

@@ -149,6 +149,27 @@ import Testing
     }
   }
 
+  @Test func aRouteWithoutInterfaceIsAddedAndRemoved() throws {
+    try inNetworkNamespace {
+      try Self.makeLinks()
+      var netlink = try NetlinkSocket()
+      let four = Route(destination: try IPv4Prefix("10.0.0.0/8"), interfaceIndex: nil, kind: .blackhole)
+      var six = Route(
+        destination: try IPv6Prefix("2001:db8:8::/48"), interfaceIndex: nil, metric: 9, kind: .unreachable)
+      try netlink.addRoute(four, ifExists: .fail)
+      try netlink.addRoute(six, ifExists: .fail)
+      #expect(try netlink.routes(protocol: .routerd) == [four])
+      #expect(try ipShow("route show 10.0.0.0/8", as: [Shown].self).map(\.type) == ["blackhole"])
+      // IPv6 shows loopback, under which the route can be removed as well.
+      six.interfaceIndex = 1
+      #expect(try netlink.routes(protocol: .routerd) == [six])
+      try netlink.deleteRoute(four)
+      try netlink.deleteRoute(six)
+      #expect(try netlink.routes(IPv4Address.self, protocol: .routerd).isEmpty)
+      #expect(try netlink.routes(IPv6Address.self, protocol: .routerd).isEmpty)
+    }
+  }
+
   @Test func aTableBehindTheByteOfTheHeaderWorks() throws {
     try inNetworkNamespace {
       try Self.makeLinks()
@@ -190,7 +211,7 @@ import Testing
       var lines: [String] = []
       for number in 0..<2000 {
         lines.append("route add 10.\(number / 250).\(number % 250).0/24 via 192.0.2.1 dev near proto 133")
-        lines.append("-6 route add 2001:db8:4:\(String(number, radix: 16))::/64 dev near proto 133")
+        lines.append("route add 2001:db8:4:\(String(number, radix: 16))::/64 dev near proto 133")
       }
       try ipBatch(lines)
       var netlink = try NetlinkSocket()

@@ -20,6 +20,8 @@ struct MessageWriter: ~Copyable {
   ///   - flags: `NLM_F_…`; a request with acknowledgement is a matter of course.
   init(_ type: Int, flags: CInt = 0) {
     let buffer = UnsafeMutableRawPointer.allocate(byteCount: Self.capacity, alignment: 8)
+    // libmnl 1.0.4 leaves padding as it finds it.
+    buffer.initializeMemory(as: UInt8.self, repeating: 0, count: Self.capacity)
     mnl_nlmsg_put_header(buffer)
     header = buffer.assumingMemoryBound(to: nlmsghdr.self)
     header.pointee.nlmsg_type = UInt16(truncatingIfNeeded: type)

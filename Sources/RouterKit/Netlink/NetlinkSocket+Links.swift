@@ -28,7 +28,8 @@ extension NetlinkSocket {
 
   /// The interface of this index, or nothing if there is none.
   public mutating func link(index: UInt32) throws(NetlinkError) -> Link? {
-    guard index != 0 else { return nil }
+    // The kernel counts in signed numbers and takes 0 for "not given".
+    guard (1...UInt32(Int32.max)).contains(index) else { return nil }
     var request = MessageWriter(RTM_GETLINK)
     request.putFamilyHeader(ifinfomsg(index: index))
     return try link(request, operation: "look at interface \(index)")

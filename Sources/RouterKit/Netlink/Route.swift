@@ -10,7 +10,8 @@ public struct Route<Address: IPAddress>: Hashable, Sendable {
   public var destination: IPPrefix<Address>
   /// The next hop, if there is one and it is of the same family.
   public var gateway: Address?
-  /// The interface; none for a route without next hop (``RouteKind/blackhole`` …) or with several.
+  /// The interface; none for a route with several next hops, or without any (``RouteKind/blackhole`` …), for which IPv6
+  /// however shows loopback.
   public var interfaceIndex: UInt32?
   /// The table.
   public var table: RouteTable

@@ -11,12 +11,15 @@ public struct AddressError: Error, Hashable, Sendable, CustomStringConvertible {
 
   /// Makes an error for `text`, which may come from anybody.
   public init(_ text: some StringProtocol, _ reason: String) {
-    self.text = String(String.UnicodeScalarView(text.unicodeScalars.prefix(80).map {
-      $0.properties.generalCategory == .control ? "\u{fffd}" : $0
-    }))
+    self.text = String(
+      String.UnicodeScalarView(
+        text.unicodeScalars.prefix(80).map {
+          $0.properties.generalCategory == .control ? "\u{fffd}" : $0
+        }))
     self.reason = reason
   }
 
+  /// The text for people.
   public var description: String {
     "“\(text)”: \(reason)"
   }

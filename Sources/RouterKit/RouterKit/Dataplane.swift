@@ -9,6 +9,8 @@ public protocol DataplaneProvider: Sendable {
   var id: PluginID { get }
   /// The name for people, for example "user space (TUN)".
   var title: String { get }
+  /// Among those that can run, `dataplane = "auto"` takes the one with the highest number.
+  var preference: Int { get }
   /// What this dataplane can do.
   var capabilities: DataplaneCapabilities { get }
   /// What the machine lacks for this dataplane (a kernel module, a device node), as a sentence; nothing if it can run.
@@ -17,9 +19,16 @@ public protocol DataplaneProvider: Sendable {
   func makeDataplane(log: any PluginLog) -> any Dataplane
 }
 
+extension DataplaneProvider {
+  /// The lowest.
+  public var preference: Int { 0 }
+}
+
 /// What a dataplane can do.
 public struct DataplaneCapabilities: OptionSet, Hashable, Sendable {
+  /// The bits.
   public let rawValue: UInt32
+  /// Makes a set of its bits.
   public init(rawValue: UInt32) {
     self.rawValue = rawValue
   }

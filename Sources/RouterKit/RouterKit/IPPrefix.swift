@@ -94,12 +94,14 @@ public struct IPPrefix<Address: IPAddress>: Hashable, Sendable {
 }
 
 extension IPPrefix: CustomStringConvertible {
+  /// The text for people.
   public var description: String {
     "\(address)/\(length)"
   }
 }
 
 extension IPPrefix: Comparable {
+  /// By address, then length.
   public static func < (a: IPPrefix, b: IPPrefix) -> Bool {
     (a.address, a.length) < (b.address, b.length)
   }

@@ -45,16 +45,20 @@ public struct IPv4Address: Hashable, Sendable, Comparable {
 
   /// The four bytes in network order.
   public var bytes: [UInt8] {
-    [UInt8(truncatingIfNeeded: bits >> 24), UInt8(truncatingIfNeeded: bits >> 16),
-      UInt8(truncatingIfNeeded: bits >> 8), UInt8(truncatingIfNeeded: bits)]
+    [
+      UInt8(truncatingIfNeeded: bits >> 24), UInt8(truncatingIfNeeded: bits >> 16),
+      UInt8(truncatingIfNeeded: bits >> 8), UInt8(truncatingIfNeeded: bits),
+    ]
   }
 
+  /// Numeric order.
   public static func < (a: IPv4Address, b: IPv4Address) -> Bool {
     a.bits < b.bits
   }
 }
 
 extension IPv4Address: CustomStringConvertible {
+  /// The text for people.
   public var description: String {
     bytes.map(String.init).joined(separator: ".")
   }

@@ -99,6 +99,7 @@ public struct IPv6Address: Hashable, Sendable, Comparable {
     bits >> 118 == 0x3fa
   }
 
+  /// Numeric order.
   public static func < (a: IPv6Address, b: IPv6Address) -> Bool {
     a.bits < b.bits
   }

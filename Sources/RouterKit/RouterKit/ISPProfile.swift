@@ -83,6 +83,7 @@ public struct PreferredOrderSelector: BRSelector {
   /// Makes the selector.
   public init() {}
 
+  /// The relay in use if it answers, else the first that does, else the first.
   public func select(
     from candidates: [IPv6Address], reachable: Set<IPv6Address>, current: IPv6Address?
   ) -> IPv6Address? {

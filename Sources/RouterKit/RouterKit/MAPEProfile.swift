@@ -14,10 +14,13 @@ public protocol MAPEProfile: ISPProfile {
 }
 
 extension MAPEProfile {
+  /// A rule that matches the prefix is enough to choose the profile.
   public var isChosenByPrefix: Bool { true }
 
+  /// Keeps to the order of the profile.
   public var relaySelector: any BRSelector { PreferredOrderSelector() }
 
+  /// The built-in table.
   public func ruleSources(_ settings: ProfileSettings) throws(ProfileError) -> [RuleSource] {
     [.staticTable(table)]
   }
@@ -27,6 +30,7 @@ extension MAPEProfile {
     rule.borderRelay.map { [$0] } ?? []
   }
 
+  /// The softwire by the longest rule that matches one of the prefixes.
   public func softwire(
     for facts: LineFacts, rules: RuleSet, relay: IPv6Address?, settings: ProfileSettings
   ) throws(ProfileError) -> Softwire {
@@ -55,6 +59,7 @@ extension MAPEProfile {
           parameters: parameters, borderRelay: chosen, allowedRelays: allowed, forwardingRules: forwarding))
     }
     if let firstFailure { throw firstFailure }
-    throw ProfileError(.noMatchingRule, rules.mismatch(for: firstPrefix).description)
+    let mismatch = rules.mismatch(for: firstPrefix)
+    throw ProfileError(mismatch.isTooShort ? .prefixTooShort : .noMatchingRule, mismatch.description)
   }
 }

@@ -123,7 +123,8 @@ public struct MappingRule: Hashable, Sendable {
       guard psidOffset == 0 || port >> UInt16(16 - psidOffset) != 0 else { return nil }
       psid = PortSet.psid(of: port, offset: psidOffset, length: psidLength)
     }
-    let suffix = suffixLength == 0 ? 0 : UInt128(address.bits & UInt32(truncatingIfNeeded: (1 << UInt64(suffixLength)) - 1))
+    let suffix =
+      suffixLength == 0 ? 0 : UInt128(address.bits & UInt32(truncatingIfNeeded: (1 << UInt64(suffixLength)) - 1))
     let eaBits = suffix << UInt128(psidLength) | UInt128(psid)
     let prefix = IPv6Prefix(
       of: IPv6Address(bits: ipv6Prefix.address.bits | eaBits << UInt128(128 - userPrefixLength)),

@@ -36,8 +36,10 @@ public struct PluginID: Hashable, Sendable, Comparable, CustomStringConvertible 
     self.name = name
   }
 
+  /// The text for people.
   public var description: String { "\(kind.rawValue).\(name)" }
 
+  /// By kind, then name.
   public static func < (a: PluginID, b: PluginID) -> Bool {
     a.description < b.description
   }

@@ -45,6 +45,11 @@ public struct RuleMismatch: Hashable, Sendable {
   /// What such a line is, where somebody knows.
   public let hint: String?
 
+  /// Whether the prefix is no mismatch but an incomplete one: the rule begins inside it.
+  public var isTooShort: Bool {
+    nearest.map { prefix.contains($0.ipv6Prefix) && prefix.length < $0.ipv6Prefix.length } ?? false
+  }
+
   /// How many leading bits prefix and nearest rule share.
   public var commonLength: Int {
     nearest.map { $0.ipv6Prefix.commonLength(with: prefix) } ?? 0
@@ -58,8 +63,8 @@ extension RuleMismatch: CustomStringConvertible {
     if let nearest {
       let rule = nearest.ipv6Prefix
       let common = commonLength
-      if common == prefix.length, prefix.length < rule.length {
-        text += "; \(prefix) is too short: the rule \(rule) begins inside it"
+      if isTooShort {
+        return "\(prefix) is too short: rules like \(rule) begin inside it and need \(nearest.userPrefixLength) bits"
       } else {
         let end = min(rule.length, prefix.length) - 1
         text += "; the nearest is \(rule), which agrees in the first \(common) of its \(rule.length) bits: "

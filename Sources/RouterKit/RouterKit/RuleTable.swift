@@ -92,7 +92,8 @@ public struct RuleTable: Hashable, Sendable {
     guard isHeaderSeen else { throw RuleTableError(line: 1, "the table is empty") }
     for entry in entries {
       for source in entry.sources where sources[source] == nil {
-        throw RuleTableError(line: 0, "the rule for \(entry.rule.ipv6Prefix) names a source that is not listed: \(source)")
+        throw RuleTableError(
+          line: 0, "the rule for \(entry.rule.ipv6Prefix) names a source that is not listed: \(source)")
       }
     }
   }
@@ -156,7 +157,8 @@ public struct RuleTable: Hashable, Sendable {
         let level = try next("the level behind confidence")
         confidence = RuleConfidence(rawValue: String(level))
         guard confidence != nil else {
-          throw Problem("“\(level.prefix(20))” is none of \(RuleConfidence.allCases.map(\.rawValue).joined(separator: ", "))")
+          throw Problem(
+            "“\(level.prefix(20))” is none of \(RuleConfidence.allCases.map(\.rawValue).joined(separator: ", "))")
         }
       case "from":
         sources = try next("the source behind from").split(separator: ",").map(String.init)
@@ -190,6 +192,7 @@ public struct RuleTableError: Error, Hashable, Sendable, CustomStringConvertible
     self.reason = reason
   }
 
+  /// The text for people.
   public var description: String {
     line == 0 ? reason : "line \(line): \(reason)"
   }

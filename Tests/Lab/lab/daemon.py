@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""routerd under test: its configuration in a folder of its own, its life, and its command line."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from . import paths
+from .netns import CommandError, Namespace, end
+from .waiting import wait_for
+
+Config = Mapping[str, Any]
+
+
+def toml(config: Config) -> str:
+    """Writes nested mappings as TOML; plain values first, as TOML demands."""
+
+    def value(item: Any) -> str:
+        if isinstance(item, (list, tuple)):
+            return "[" + ", ".join(value(each) for each in item) + "]"
+        return json.dumps(item)
+
+    plain = [f"{key} = {value(item)}" for key, item in config.items() if not isinstance(item, Mapping)]
+    tables = [f"\n[{key}]\n{toml(item)}" for key, item in config.items() if isinstance(item, Mapping)]
+    return "\n".join([*plain, *tables]) + "\n"
+
+
+def merged(base: Config, changes: Config) -> dict[str, Any]:
+    """`base` with `changes` laid over it, table by table."""
+    result = dict(base)
+    for key, item in changes.items():
+        old = result.get(key)
+        result[key] = merged(old, item) if isinstance(item, Mapping) and isinstance(old, Mapping) else item
+    return result
+
+
+class Routerd:
+    """One installation in one namespace. The daemon is started, stopped and killed at will; files stay until `close()`."""
+
+    def __init__(self, ce: Namespace, changes: Config | None = None) -> None:
+        self.ce = ce
+        self.directory = Path(tempfile.mkdtemp(prefix="routerd-lab-"))
+        self.config_file = self.directory / "routerd.toml"
+        self.fragments = self.directory / "conf.d"
+        self._log = self.directory / "log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start_seconds = 0.0
+        self.up_seconds = 0.0
+        (self.directory / "state").mkdir()
+        self.config: dict[str, Any] = {
+            "profile": "auto",
+            "wan": {"interface": "wan0"},
+            "lan": {"interfaces": ["lan0"]},
+            "softwire": {"dataplane": "tun"},
+            "control": {"socket": str(self.directory / "control")},
+            "state": {"directory": str(self.directory / "state")},
+        }
+        self.configure(changes or {})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._process is not None:
+            end(self._process)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def configure(self, changes: Config) -> None:
+        """Changes settings; a running daemon sees them at its next start."""
+        self.config = merged(self.config, changes)
+        self.config_file.write_text(toml(self.config))
+
+    # Life
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "routerd was not started"
+        return self._process.pid
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    @property
+    def command(self) -> list[str]:
+        return [str(paths.routerd()), "run", "--config", str(self.config_file)]
+
+    def start(self, timeout: float = 20) -> Self:
+        """Starts the daemon and returns when it has said that it is ready."""
+        self._log.unlink(missing_ok=True)
+        begun = time.monotonic()
+        with self._log.open("wb") as log:
+            self._process = self.ce.start(self.command, output=log, own_sysfs=True)
+        try:
+            wait_for("routerd to be ready", self._ready, timeout, interval=0.005)
+        except TimeoutError as error:
+            raise AssertionError(f"{error}; its log:\n{self.log}") from None
+        self.start_seconds = time.monotonic() - begun
+        return self
+
+    def start_up(self) -> Self:
+        """Starts the daemon and returns when IPv4 works."""
+        begun = time.monotonic()
+        self.start()
+        self.wait_up()
+        self.up_seconds = time.monotonic() - begun
+        return self
+
+    def stop(self) -> int:
+        """Asks the daemon to end, as systemd does, and returns its exit status."""
+        assert self._process is not None
+        return end(self._process, patience=10)
+
+    def kill(self) -> None:
+        """Ends the daemon without giving it a chance to do anything."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+
+    def restart(self) -> None:
+        self.stop()
+        self.start_up()
+
+    def wait_state(self, state: str, timeout: float = 15) -> dict[str, Any]:
+        """Waits for a state and returns the whole status."""
+        last: dict[str, Any] = {}
+
+        def reached() -> dict[str, Any] | None:
+            last.clear()
+            last.update(self.status())
+            return last if last.get("state") == state else None
+
+        try:
+            return dict(wait_for(f"the state {state}", reached, timeout))
+        except TimeoutError as error:
+            raise AssertionError(f"{error}; status {last}; log:\n{self.log}") from None
+
+    def wait_up(self, profile: str | None = None, timeout: float = 15) -> dict[str, Any]:
+        """Waits until IPv4 works, on request with a certain profile."""
+        status = self.wait_state("up", timeout)
+        if profile is not None and status["profile"] != profile:
+            wait_for(f"the profile {profile}", lambda: self.status().get("profile") == profile, timeout)
+            return self.wait_state("up", timeout)
+        return status
+
+    def _ready(self) -> bool:
+        assert self._process is not None
+        if (code := self._process.poll()) is not None:
+            raise AssertionError(f"routerd ended with {code}; its log:\n{self.log}")
+        return "routerd: ready" in self.log
+
+    # Command line
+
+    def cli(self, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Runs a verb of the command line, with this installation's configuration."""
+        done = self.ce.run(str(paths.routerd()), *argv, "--config", str(self.config_file), check=False)
+        if check and done.returncode != 0:
+            raise CommandError(f"routerd {' '.join(argv)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+        return done
+
+    def status(self) -> dict[str, Any]:
+        """What the running daemon says of itself; exit status 1 only says that it is not up."""
+        done = self.cli("status", "--json", check=False)
+        if done.returncode > 1 or not done.stdout:
+            raise CommandError(f"routerd status: exit {done.returncode}\n{done.stderr}\nits log:\n{self.log}")
+        return json.loads(done.stdout)
+
+    def counters(self) -> dict[str, int]:
+        return self.status().get("counters", {})
+
+    def memory(self) -> dict[str, int]:
+        """Resident and proportional set size in KiB."""
+        resident = Path(f"/proc/{self.pid}/status").read_text()
+        proportional = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
+        return {
+            "VmRSS": int(re.search(r"VmRSS:\s+(\d+)", resident)[1]),  # type: ignore[index]
+            "PSS": int(re.search(r"^Pss:\s+(\d+)", proportional, re.MULTILINE)[1]),  # type: ignore[index]
+        }
