@@ -64,8 +64,9 @@ let package = Package(
     // What CLI and daemon say to each other.
     .target(name: "ControlProtocol", dependencies: []),
     // The only Swift that sees libnftnl, libnetfilter_conntrack and libsystemd.
-    .target(name: "NFTables", dependencies: ["CNFTNL", routerKit]),
-    .target(name: "Conntrack", dependencies: ["CConntrack", routerKit]),
+    // libmnl by name: what module maps ask for comes before the objects, where --as-needed finds no use for it yet.
+    .target(name: "NFTables", dependencies: ["CNFTNL", routerKit], linkerSettings: [.linkedLibrary("mnl")]),
+    .target(name: "Conntrack", dependencies: ["CConntrack", routerKit], linkerSettings: [.linkedLibrary("mnl")]),
     .target(name: "Systemd", dependencies: ["CSystemd"]),
     .systemLibrary(name: "CNFTNL", pkgConfig: "libnftnl", providers: [.apt(["libnftnl-dev"])]),
     .systemLibrary(
@@ -100,5 +101,12 @@ for target in package.targets where target.type != .system {
     .enableUpcomingFeature("MemberImportVisibility"),
     .enableUpcomingFeature("InternalImportsByDefault"),
   ]
-  target.linkerSettings = [.unsafeFlags(["-ld-path=\(Context.packageDirectory)/packaging/ld-as-needed"])]
+  // Where all checks run, warnings are errors; on somebody else's compiler they should not stop a build. Only the
+  // targets of this package are meant, not its dependencies.
+  if Context.environment["ROUTERD_CI"] != nil {
+    target.swiftSettings?.append(.treatAllWarnings(as: .error))
+    target.cSettings = (target.cSettings ?? []) + [.treatAllWarnings(as: .error)]
+  }
+  target.linkerSettings =
+    (target.linkerSettings ?? []) + [.unsafeFlags(["-ld-path=\(Context.packageDirectory)/packaging/ld-as-needed"])]
 }

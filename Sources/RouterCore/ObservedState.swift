@@ -35,9 +35,6 @@ public struct ObservedState: Hashable, Sendable {
     self.table = table
   }
 
-  /// The alias by which routerd's own devices are known.
-  public static let deviceAlias = "routerd"
-
   /// The interface with this name.
   public func link(named name: String) -> Link? {
     links.first { $0.name == name }

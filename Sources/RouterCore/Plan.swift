@@ -168,7 +168,7 @@ public struct Plan: Hashable, Sendable {
       changes += [.removeIPv4Address(address), .forgetFlows(address.address)]
     }
     for link in observed.links
-    where link.alias == ObservedState.deviceAlias && link.name != device.name
+    where link.isRouterds && link.name != device.name
       && !(observed.tunnel?.deviceNames.contains(link.name) ?? false)
     {
       changes.append(.removeDevice(link.name))

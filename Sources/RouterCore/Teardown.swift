@@ -11,7 +11,7 @@ extension ObservedState {
   /// The removal of everything that routerd made. The table is removed apart from this: it is one object, whatever it
   /// holds.
   public var teardown: [KernelChange] {
-    let devices = links.filter { $0.alias == Self.deviceAlias }
+    let devices = links.filter(\.isRouterds)
     return ipv4Routes.filter { $0.protocol == .routerd }.map { .removeRoute($0) }
       + ipv4Addresses.filter { $0.protocol == .routerd }.flatMap {
         [.removeIPv4Address($0), .forgetFlows($0.address)]

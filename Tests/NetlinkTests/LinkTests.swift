@@ -6,6 +6,7 @@
 
 import Glibc
 import Netlink
+import RouterKit
 import TestSupport
 import Testing
 
@@ -78,6 +79,21 @@ import Testing
       #expect(try netlink.link(index: 0) == nil)
       #expect(try netlink.link(index: 4711) == nil)
       #expect(try netlink.link(index: .max) == nil)
+    }
+  }
+
+  @Test func anInterfaceCanGoWithoutIPv6Addresses() throws {
+    try inNetworkNamespace {
+      try Self.makeLinks()
+      var netlink = try NetlinkSocket()
+      for makesAddresses in [false, true] {
+        let near = try #require(try netlink.link(named: "near"))
+        try netlink.setLink(near.index, up: false)
+        try netlink.setLink(near.index, makesIPv6Addresses: makesAddresses)
+        try netlink.setLink(near.index, up: true)
+        let linkLocal = try netlink.addresses(IPv6Address.self, interface: near.index).filter { $0.address.isLinkLocal }
+        #expect(linkLocal.isEmpty != makesAddresses)
+      }
     }
   }
 

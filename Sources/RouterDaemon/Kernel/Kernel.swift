@@ -46,7 +46,7 @@ struct Kernel: Sendable {
       let conntrack = try ConntrackSocket()
       _ = try conntrack.deleteEntries(translatedTo: address)
     case .setIPv4Settings(let interface, let index, let settings):
-      if let link = observed.link(named: interface), link.alias != ObservedState.deviceAlias {
+      if let link = observed.link(named: interface), !link.isRouterds {
         try self.settings.remember(link, changing: settings.keys)
       }
       var netlink = try NetlinkSocket()

@@ -38,6 +38,12 @@ public struct Link: Hashable, Sendable {
     self.hardwareAddress = hardwareAddress
     self.ipv4Settings = ipv4Settings
   }
+
+  /// The alias by which routerd knows the devices that it made.
+  public static let routerdAlias = "routerd"
+
+  /// Whether routerd made this device.
+  public var isRouterds: Bool { alias == Self.routerdAlias }
 }
 
 /// A per-interface IPv4 setting, the entries of `/proc/sys/net/ipv4/conf/INTERFACE`. The raw value is the kernel's

@@ -46,9 +46,12 @@ extension NetlinkSocket {
   }
 
   /// Changes what is given of an interface and leaves the rest as it is.
-  /// - Parameter alias: at most 255 bytes; an empty text removes it.
+  /// - Parameters:
+  ///   - alias: at most 255 bytes; an empty text removes it.
+  ///   - makesIPv6Addresses: whether the kernel gives the interface a link-local address the next time it goes up;
+  ///     `up` in the same request comes first.
   public mutating func setLink(
-    _ index: UInt32, up: Bool? = nil, mtu: UInt32? = nil, alias: String? = nil
+    _ index: UInt32, up: Bool? = nil, mtu: UInt32? = nil, alias: String? = nil, makesIPv6Addresses: Bool? = nil
   ) throws(NetlinkError) {
     var header = ifinfomsg(index: index)
     if let up {
@@ -59,8 +62,17 @@ extension NetlinkSocket {
     request.putFamilyHeader(header)
     if let mtu { request.put(IFLA_MTU, mtu) }
     if let alias { request.put(IFLA_IFALIAS, alias) }
+    if let makesIPv6Addresses {
+      let mode = makesIPv6Addresses ? IN6_ADDR_GEN_MODE_EUI64 : IN6_ADDR_GEN_MODE_NONE
+      request.nest(IFLA_AF_SPEC) { request in
+        request.nest(Int(AF_INET6)) { request in
+          request.put(IFLA_INET6_ADDR_GEN_MODE, UInt8(truncatingIfNeeded: mode.rawValue))
+        }
+      }
+    }
     let changes = [
       up.map { $0 ? "up" : "down" }, mtu.map { "MTU \($0)" }, alias.map { "alias “\($0.prefix(64))”" },
+      makesIPv6Addresses.map { $0 ? "IPv6 addresses" : "no IPv6 address" },
     ].compactMap(\.self)
     try self.request(request, operation: "set interface \(index) to \(changes.joined(separator: ", "))")
   }

@@ -2,7 +2,7 @@
 //
 // The TUN device. It is persistent: when the daemon stops or dies, device, addresses and routes stay, and the next
 // process attaches a queue to the same device. Its alias marks it as ours. Alias first, persistence second: a process
-// that dies in between leaves nothing behind.
+// that dies in between leaves nothing behind. It has no IPv6 of its own, whose solicitations would go nowhere.
 
 import CTUN
 import Glibc
@@ -11,9 +11,6 @@ import RouterKit
 
 /// A queue of a TUN device that is ours.
 struct TUNDevice: Sendable {
-  /// What marks a device as ours.
-  static let alias = "routerd"
-
   let name: String
   let index: UInt32
   private let descriptor: Descriptor
@@ -35,7 +32,8 @@ struct TUNDevice: Sendable {
       throw DataplaneError("the TUN device \(name) vanished while it was being set up")
     }
     if existing == nil {
-      try Self.kernel { () throws(NetlinkError) in try netlink.setLink(link.index, alias: Self.alias) }
+      try Self.kernel { () throws(NetlinkError) in try netlink.setLink(
+          link.index, alias: Link.routerdAlias, makesIPv6Addresses: false) }
       let result = routerd_tun_set_persistent(descriptor.number, 1)
       guard result == 0 else {
         throw DataplaneError("cannot make the TUN device \(name) persistent: \(SystemError(code: -result))")
@@ -85,10 +83,10 @@ struct TUNDevice: Sendable {
   /// - Throws: ``DataplaneError`` if it is somebody else's.
   static func link(named name: String, _ netlink: inout NetlinkSocket) throws(DataplaneError) -> Link? {
     guard let link = try kernel({ () throws(NetlinkError) in try netlink.link(named: name) }) else { return nil }
-    guard link.kind == "tun", link.alias == alias else {
+    guard link.kind == "tun", link.isRouterds else {
       let kind = link.kind.map { "a device of kind “\($0)”" } ?? "a network card"
       throw DataplaneError(
-        "the name \(name) is taken by \(kind) that routerd did not make (its alias is not “\(alias)”); "
+        "the name \(name) is taken by \(kind) that routerd did not make (its alias is not “\(Link.routerdAlias)”); "
           + "choose another name with `device` under [softwire], or remove that device")
     }
     return link
