@@ -134,7 +134,7 @@ def path_mtu(source: Namespace, server: str) -> int:
 
 def traceroute(source: Namespace, target: str, *, icmp: bool) -> list[str]:
     """The hops on the way, `*` for a silent one."""
-    out = source.run("traceroute", "-n", "-q", "1", "-w", "2", "-m", "8", "-I" if icmp else "-U", target).stdout
+    out = source.run("traceroute", "-n", "-q", "1", "-w", "5", "-m", "8", "-I" if icmp else "-U", target).stdout
     return [line.split()[1] for line in out.splitlines()[1:]]
 
 

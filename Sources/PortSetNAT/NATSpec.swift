@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// What the table depends on.
+
+public import NFTables
+public import RouterKit
+
+/// What the table `inet routerd` depends on, and nothing else.
+public struct NATSpec: Hashable, Sendable {
+  /// The two kinds of softwire.
+  public enum Kind: Hashable, Sendable {
+    /// MAP-E: this router translates to `address` and, if the address is shared, to the ports of `portSet`; with no set
+    /// the whole address is ours.
+    case mapE(address: IPv4Address, portSet: PortSet?)
+    /// DS-Lite: the AFTR translates.
+    case dsLite
+  }
+
+  /// The names of the softwire's devices, sorted.
+  public let devices: [String]
+  /// The CE or B4 address: the outer destination of everything that comes in.
+  public let localAddress: IPv6Address
+  /// The outer sources that are let in, sorted; unless ``admitsMesh``.
+  public let relays: [IPv6Address]
+  /// Whether other CEs may send to us directly. The dataplane then checks outer sources by the mapping rules, and the
+  /// table lets them all pass but our own.
+  public let admitsMesh: Bool
+  /// MAP-E or DS-Lite.
+  public let kind: Kind
+
+  /// Describes a table; the order of devices and relays has no meaning.
+  public init(
+    devices: [String], localAddress: IPv6Address, relays: [IPv6Address], admitsMesh: Bool = false, kind: Kind
+  ) {
+    self.devices = Array(Set(devices)).sorted()
+    self.localAddress = localAddress
+    self.relays = Array(Set(relays)).sorted()
+    self.admitsMesh = admitsMesh
+    self.kind = kind
+  }
+
+  /// The name of routerd's table.
+  public static let tableName = "routerd"
+
+  /// The table.
+  public var table: Table {
+    let common = SoftwireChains(spec: self)
+    switch kind {
+    case .dsLite:
+      return Table(
+        name: Self.tableName, comment: "DS-Lite, made by routerd", counters: [DropReason.wrongOuterSource.rawValue],
+        sets: common.sets, chains: common.chains)
+    case .mapE(let address, let portSet):
+      let nat = TranslationChains(address: address, portSet: portSet)
+      return Table(
+        name: Self.tableName, comment: "MAP-E, made by routerd",
+        counters: Set(nat.counters.map(\.rawValue) + [DropReason.wrongOuterSource.rawValue]),
+        sets: common.sets + nat.sets, chains: common.chains + nat.chains)
+    }
+  }
+}
+
+/// Why the table drops a packet; the raw values name its counters.
+public enum DropReason: String, CaseIterable, Sendable {
+  /// In: the inner destination is not our IPv4 address.
+  case wrongInnerDestination = "wrong_inner_destination"
+  /// In: the port or ICMP identifier is not in our set.
+  case outsidePortSetIn = "outside_port_set_in"
+  /// In: nothing on this side asked for the packet.
+  case unsolicited = "unsolicited"
+  /// Out: the source is not our address, or its port or ICMP identifier not in our set.
+  case outsidePortSetOut = "outside_port_set_out"
+  /// In: the outer source is none of the relays.
+  case wrongOuterSource = "wrong_outer_source"
+  /// Either way: an ICMP error quotes an IPv4 header with options, which hides the ports.
+  case innerHeaderOptions = "inner_header_options"
+  /// Either way: a protocol or ICMP type without ports or identifiers cannot share an address.
+  case protocolWithoutPorts = "protocol_without_ports"
+}

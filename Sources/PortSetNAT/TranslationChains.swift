@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// The NAT of MAP-E.
+//
+//            wire: real ports                                inside: private ports
+//   in    ─▶ from_softwire (−300): address and port ours?  ─▶ conntrack (−200) ─▶ dstnat (−100) ─▶ unsolicited (0)
+//            real → private
+//   out  ◀─  leaving (300): address and port ours?         ◀─ to_softwire (200)  ◀─ srcnat (90)
+//                                                             private → real
+//
+// The two edges are stateless. Between them connection tracking sees one contiguous range, which is what its search for
+// a free port can deal with (PrivateRange.swift). ICMP errors are about packets of the other direction, so the port that
+// is rewritten in them is that of the packet they quote: the source coming in, the destination going out. TCP, UDP and
+// ICMP are always whole here, since connection tracking puts fragments together at −400 and takes them apart on leaving.
+//
+// srcnat stands just before the place where everybody else has theirs (100): the first to translate wins, and a
+// `masquerade` for all interfaces (Docker's) would use ports that are not ours. It goes by the device only, never by
+// source addresses, so that containers and the router's own connections are covered.
+
+internal import NFTables
+internal import RouterKit
+
+/// The chains, sets and counters of MAP-E.
+struct TranslationChains {
+  /// What of the address is ours.
+  private enum Share {
+    case wholeAddress
+    /// No port at all; nothing passes.
+    case nothing
+    case ports(PrivateRange)
+  }
+
+  private let address: IPv4Address
+  private let share: Share
+
+  init(address: IPv4Address, portSet: PortSet?) {
+    self.address = address
+    if let portSet {
+      share = PrivateRange(for: portSet).map { .ports($0) } ?? .nothing
+    } else {
+      share = .wholeAddress
+    }
+  }
+
+  private var range: PrivateRange? {
+    if case .ports(let range) = share { range } else { nil }
+  }
+
+  private var isShared: Bool {
+    if case .wholeAddress = share { false } else { true }
+  }
+
+  /// Whether real and private ports differ.
+  private var isRemapped: Bool {
+    range.map { !$0.isIdentity } ?? false
+  }
+
+  var counters: [DropReason] {
+    [.wrongInnerDestination, .unsolicited, .outsidePortSetOut]
+      + (isShared ? [.outsidePortSetIn, .innerHeaderOptions, .protocolWithoutPorts] : [])
+  }
+
+  var sets: [NamedSet] {
+    guard isShared else { return [] }
+    var sets = [
+      NamedSet(name: SetName.portProtocols, of: .ipProtocol, [[ProtocolNumber.tcp], [ProtocolNumber.udp]]),
+      NamedSet(
+        name: SetName.sharingProtocols, of: .ipProtocol,
+        [[ProtocolNumber.icmp], [ProtocolNumber.tcp], [ProtocolNumber.udp]]),
+      NamedSet(name: SetName.echoTypes, of: .icmpType, [[0], [8]]),
+      NamedSet(name: SetName.errorTypes, of: .icmpType, [[3], [11], [12]]),
+      NamedSet(name: SetName.realPorts, of: .port, (range?.realPorts ?? []).map(\.networkBytes)),
+    ]
+    if let range, isRemapped {
+      let pairs = range.slots.map { ($0.networkBytes, $1.networkBytes) }
+      sets += [
+        NamedSet(
+          name: SetName.realToPrivate, from: .port, to: .port, Dictionary(pairs) { first, _ in first }),
+        NamedSet(
+          name: SetName.privateToReal, from: .port, to: .port,
+          Dictionary(pairs.map { ($1, $0) }) { first, _ in first }),
+      ]
+    }
+    return sets
+  }
+
+  var chains: [Chain] {
+    let always = [inbound, fromSoftwire, forwards, input, forward, unsolicited, sourceNAT, outbound, leaving]
+    guard isShared else { return always }
+    return always + [quotedIn, quotedOut] + (isRemapped ? [remap, toSoftwire] : [])
+  }
+
+  // MARK: In
+
+  private var inbound: Chain {
+    Chain(
+      name: "inbound", base: BaseChain(hook: .prerouting, priority: -300),
+      rules: [Rule(.fromSoftwire + .isIPv4 + .jump("from_softwire"), comment: "the edge, coming in")])
+  }
+
+  private var fromSoftwire: Chain {
+    var rules = [
+      Rule(
+        .isIPv4 + .isNot(.ipv4Destination, address.bytes) + .drop(.wrongInnerDestination), comment: "not to our address"
+      )
+    ]
+    if isShared {
+      rules += [
+        Rule(.isProtocol(ProtocolNumber.tcp) + enter(.destinationPort, .transport) + .accept, comment: "TCP"),
+        Rule(.isProtocol(ProtocolNumber.udp) + enter(.destinationPort, .transport) + .accept, comment: "UDP"),
+        Rule(isEcho + enter(.icmpIdentifier, .icmp) + .accept, comment: "ping"),
+        Rule(isError + .jump("quoted_in"), comment: "an error about a packet that we sent"),
+        otherProtocols, otherICMPTypes,
+        Rule(.drop(.outsidePortSetIn), comment: "not to a port of ours"),
+      ]
+    }
+    return Chain(name: "from_softwire", rules: rules)
+  }
+
+  private var quotedIn: Chain {
+    Chain(
+      name: "quoted_in",
+      rules: [
+        hiddenPorts,
+        Rule(
+          .is(.quotedProtocol, in: SetName.portProtocols) + enter(.quotedSourcePort, .icmp) + .accept,
+          comment: "about TCP or UDP"),
+        Rule(quotesEcho + enter(.quotedICMPIdentifier, .icmp) + .accept, comment: "about ping"),
+      ])
+  }
+
+  /// Port forwards go here.
+  private var forwards: Chain {
+    Chain(name: "dstnat", base: BaseChain(hook: .prerouting, priority: -100, kind: .nat), rules: [])
+  }
+
+  private var input: Chain {
+    Chain(
+      name: "input", base: BaseChain(hook: .input, priority: 0),
+      rules: [Rule(.fromSoftwire + .jump("unsolicited"), comment: "from the softwire to this router")])
+  }
+
+  private var forward: Chain {
+    Chain(
+      name: "forward", base: BaseChain(hook: .forward, priority: 0),
+      rules: [Rule(.fromSoftwire + .jump("unsolicited"), comment: "from the softwire through this router")])
+  }
+
+  /// A private port is a number like any other: without this a service of the router that happens to listen on one
+  /// could be reached from outside. What connection tracking cannot place (invalid) or must not (untracked) has no
+  /// connection here that it could belong to, and was not translated: it falls through to the drop, too.
+  private var unsolicited: Chain {
+    Chain(
+      name: "unsolicited",
+      rules: [
+        Rule(.hasState([.established, .related]) + .accept, comment: "answers, and errors about what we sent"),
+        Rule(.hasStatus(.destinationNAT) + .accept, comment: "forwarded ports"),
+        Rule(
+          .isIPv4 + .isProtocol(ProtocolNumber.icmp) + .is(.icmpType, [8]) + .hasState(.new) + .accept,
+          comment: "we answer pings"),
+        Rule(.drop(.unsolicited), comment: "nobody here asked for it"),
+      ])
+  }
+
+  // MARK: Out
+
+  private var sourceNAT: Chain {
+    let leaves: Words = .toSoftwire + .isIPv4
+    var rules: [Rule] = []
+    switch share {
+    case .nothing:
+      break
+    case .wholeAddress:
+      rules = [
+        Rule(
+          leaves + [.immediate(address.bytes, into: .r1), .nat(NAT(.source, address: .r1))],
+          comment: "everything that leaves, to our address")
+      ]
+    case .ports(let range):
+      let translate: Words = [
+        .immediate(address.bytes, into: .r1), .immediate(range.ports.lowerBound.networkBytes, into: .r2),
+        .immediate(range.ports.upperBound.networkBytes, into: .r3),
+        .nat(NAT(.source, address: .r1, ports: .init(first: .r2, last: .r3))),
+      ]
+      rules = [(ProtocolNumber.tcp, "TCP"), (ProtocolNumber.udp, "UDP"), (ProtocolNumber.icmp, "ping")].map {
+        Rule(leaves + .isProtocol($0) + translate, comment: "\($1) that leaves, to our address and private ports")
+      }
+    }
+    return Chain(name: "srcnat", base: BaseChain(hook: .postrouting, priority: 90, kind: .nat), rules: rules)
+  }
+
+  private var remap: Chain {
+    Chain(
+      name: "remap", base: BaseChain(hook: .postrouting, priority: 200),
+      rules: [Rule(.toSoftwire + .isIPv4 + .jump("to_softwire"), comment: "the edge, going out")])
+  }
+
+  private var toSoftwire: Chain {
+    func leave(_ payload: Payload, _ checksum: ChecksumUpdate) -> Words {
+      .rewrite(payload, by: SetName.privateToReal, checksum) + .accept
+    }
+    return Chain(
+      name: "to_softwire",
+      rules: [
+        Rule(.isProtocol(ProtocolNumber.tcp) + leave(.sourcePort, .transport), comment: "TCP"),
+        Rule(.isProtocol(ProtocolNumber.udp) + leave(.sourcePort, .transport), comment: "UDP"),
+        Rule(isEcho + leave(.icmpIdentifier, .icmp), comment: "ping"),
+        Rule(
+          isError + .is(.quotedVersionAndLength, [0x45]) + .is(.quotedProtocol, in: SetName.portProtocols)
+            + leave(.quotedDestinationPort, .icmp),
+          comment: "an error about TCP or UDP that came in"),
+        Rule(
+          isError + .is(.quotedVersionAndLength, [0x45]) + quotesEcho + leave(.quotedICMPIdentifier, .icmp),
+          comment: "an error about ping that came in"),
+      ])
+  }
+
+  private var outbound: Chain {
+    Chain(
+      name: "outbound", base: BaseChain(hook: .postrouting, priority: 300),
+      rules: [Rule(.toSoftwire + .isIPv4 + .jump("leaving"), comment: "what others would see")])
+  }
+
+  /// Nothing leaves that is not ours, however it came about: packets that connection tracking did not translate, a
+  /// foreign NAT, a program that makes up packets.
+  private var leaving: Chain {
+    let foreign = Rule(
+      .isIPv4 + .isNot(.ipv4Source, address.bytes) + .drop(.outsidePortSetOut), comment: "not from our address")
+    guard isShared else { return Chain(name: "leaving", rules: [foreign]) }
+    return Chain(
+      name: "leaving",
+      rules: [
+        otherProtocols, foreign,
+        Rule(.isProtocol(ProtocolNumber.tcp) + isReal(.sourcePort) + .accept, comment: "TCP"),
+        Rule(.isProtocol(ProtocolNumber.udp) + isReal(.sourcePort) + .accept, comment: "UDP"),
+        Rule(isEcho + isReal(.icmpIdentifier) + .accept, comment: "ping"),
+        Rule(isError + .jump("quoted_out"), comment: "an error about a packet that came in"),
+        otherICMPTypes,
+        Rule(.drop(.outsidePortSetOut), comment: "not from a port of ours"),
+      ])
+  }
+
+  private var quotedOut: Chain {
+    Chain(
+      name: "quoted_out",
+      rules: [
+        hiddenPorts,
+        Rule(
+          .is(.quotedProtocol, in: SetName.portProtocols) + isReal(.quotedDestinationPort) + .accept,
+          comment: "about TCP or UDP"),
+        Rule(quotesEcho + isReal(.quotedICMPIdentifier) + .accept, comment: "about ping"),
+      ])
+  }
+
+  // MARK: Words for both directions
+
+  private var isEcho: Words { .isProtocol(ProtocolNumber.icmp) + .is(.icmpType, in: SetName.echoTypes) }
+  private var isError: Words { .isProtocol(ProtocolNumber.icmp) + .is(.icmpType, in: SetName.errorTypes) }
+  private var quotesEcho: Words {
+    .is(.quotedProtocol, [ProtocolNumber.icmp]) + .is(.quotedICMPType, in: SetName.echoTypes)
+  }
+
+  /// Goes on with a port of our set.
+  private func isReal(_ payload: Payload) -> Words {
+    .is(payload, in: SetName.realPorts)
+  }
+
+  /// Goes on with a port of our set, made private.
+  private func enter(_ payload: Payload, _ checksum: ChecksumUpdate) -> Words {
+    isRemapped ? .rewrite(payload, by: SetName.realToPrivate, checksum) : isReal(payload)
+  }
+
+  private var hiddenPorts: Rule {
+    Rule(
+      .is(.quotedProtocol, in: SetName.sharingProtocols) + .isNot(.quotedVersionAndLength, [0x45])
+        + .drop(.innerHeaderOptions),
+      comment: "options hide the ports")
+  }
+
+  private var otherProtocols: Rule {
+    Rule(
+      [.meta(.transportProtocol, into: .r1), .lookup(.r1, set: SetName.sharingProtocols, isInverted: true)]
+        + .drop(.protocolWithoutPorts),
+      comment: "no ports to share the address by")
+  }
+
+  private var otherICMPTypes: Rule {
+    Rule(
+      .isProtocol(ProtocolNumber.icmp) + .isNot(.icmpType, in: SetName.echoTypes)
+        + .isNot(.icmpType, in: SetName.errorTypes) + .drop(.protocolWithoutPorts),
+      comment: "no identifier to share the address by")
+  }
+}

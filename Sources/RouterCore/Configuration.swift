@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// What the operator wants, as a value. How it is written in TOML is ConfigurationFile's business in RouterDaemon; the
+// defaults stand here.
+
+public import RouterKit
+
+/// The configuration of the router.
+public struct Configuration: Hashable, Sendable {
+  /// Which profile to use.
+  public var profile: ProfileChoice = .automatic
+  /// The IPv6 side.
+  public var wan = WAN()
+  /// The IPv4 side.
+  public var lan = LAN()
+  /// The softwire.
+  public var softwire = SoftwireSettings()
+  /// The settings that profiles may use.
+  public var profileSettings = ProfileSettings()
+  /// Folders with plugins; empty: where they are installed, or in a build tree where they were built.
+  public var pluginPath: [String] = []
+  /// The path of the control socket.
+  public var controlSocket = "/run/routerd/control"
+  /// The folder for what must outlive the process.
+  public var stateDirectory = "/var/lib/routerd"
+
+  /// Makes the default configuration.
+  public init() {}
+
+  /// The section `[wan]`.
+  public struct WAN: Hashable, Sendable {
+    /// The name of the interface with the IPv6 line.
+    public var interface = ""
+    /// The line's prefixes; empty: those of the interface's global addresses.
+    public var prefixes: [IPv6Prefix] = []
+
+    /// Makes the defaults.
+    public init() {}
+  }
+
+  /// The section `[lan]`.
+  public struct LAN: Hashable, Sendable {
+    /// The interfaces whose IPv4 traffic is routed; routerd turns forwarding on there.
+    public var interfaces: [String] = []
+
+    /// Makes the defaults.
+    public init() {}
+  }
+
+  /// The section `[softwire]`.
+  public struct SoftwireSettings: Hashable, Sendable {
+    /// The name of a dataplane, or "auto".
+    public var dataplane = "auto"
+    /// The name of the (first) tunnel device.
+    public var device = "softwire0"
+    /// The largest IPv4 packet in bytes: 1500 less the 40 of the IPv6 header.
+    public var mtu = 1460
+    /// The metric of the IPv4 default route; lower wins.
+    public var metric: UInt32 = 50
+  }
+}
+
+/// Which profile to use.
+public enum ProfileChoice: Hashable, Sendable, CustomStringConvertible {
+  /// The one whose rule matches the line's prefix.
+  case automatic
+  /// The one with this name.
+  case named(String)
+
+  /// Reads "auto" or a name.
+  public init(_ text: String) {
+    self = text == "auto" ? .automatic : .named(text)
+  }
+
+  /// The text for people.
+  public var description: String {
+    switch self {
+    case .automatic: "auto"
+    case .named(let name): name
+    }
+  }
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// From what is to what should be. The order of the changes is make-before-break:
+//
+//   1. The softwire's own IPv6 address goes onto the WAN and through duplicate address detection. Until it is usable
+//      nothing else is touched, so whatever softwire there is goes on working.
+//   2. The tunnel moves to the new ends in place; its device is made if it is missing (the rest then waits for the next
+//      look, which knows the device's index).
+//   3. Per-device settings, the new IPv4 address, the table in one transaction, the flows of the old address forgotten
+//      with it, the default route replaced.
+//   4. Only then whatever of ours is left over goes: addresses, routes, devices. "Ours" is what carries routerd's
+//      protocol number or alias; nothing else is ever removed.
+//
+// A plan for a state that is right already is empty.
+
+public import NFTables
+public import Netlink
+import PortSetNAT
+public import RouterKit
+
+/// One change of kernel state.
+public enum KernelChange: Hashable, Sendable {
+  case addIPv6Address(InterfaceAddress<IPv6Address>)
+  case removeIPv6Address(InterfaceAddress<IPv6Address>)
+  case applyTunnel(TunnelSpec)
+  case setIPv4Settings(interface: String, index: UInt32, settings: [IPv4Setting: Int32])
+  case addIPv4Address(InterfaceAddress<IPv4Address>)
+  case removeIPv4Address(InterfaceAddress<IPv4Address>)
+  case applyTable(Table)
+  case forgetFlows(IPv4Address)
+  case setRoute(Route<IPv4Address>)
+  case removeRoute(Route<IPv4Address>)
+  case removeDevice(String)
+}
+
+/// The way to the desired state.
+public struct Plan: Hashable, Sendable {
+  /// What to do now, in this order.
+  public private(set) var changes: [KernelChange] = []
+  /// What has to happen by itself before more can be done, as a sentence.
+  public private(set) var waitingFor: String?
+  /// What stands in the way and needs somebody, as a sentence.
+  public private(set) var obstacle: String?
+  /// Things that work but should be looked at, as sentences.
+  public private(set) var warnings: [String] = []
+
+  /// Plans the way from `observed` to `desired`.
+  /// - Parameter retriesDuplicates: whether an address that another device had is tried again.
+  public init(desired: DesiredState, observed: ObservedState, retriesDuplicates: Bool = false) {
+    guard let wan = observed.link(named: desired.wanInterface) else {
+      waitingFor = "there is no interface \(desired.wanInterface)"
+      return
+    }
+    guard prepareLocalAddress(desired, observed, wan, retriesDuplicates) else { return }
+    guard let tunnel = observed.tunnel, let device = observed.link(named: desired.tunnel.deviceName) else {
+      changes.append(.applyTunnel(desired.tunnel))
+      return
+    }
+    if tunnel.tunnel != desired.tunnel { changes.append(.applyTunnel(desired.tunnel)) }
+    configureDevices(desired, observed, device)
+    translate(desired, observed, device)
+    route(desired, observed, device)
+    guard obstacle == nil else { return }
+    removeLeftovers(desired, observed, device, wan)
+  }
+
+  /// - Returns: whether the address can carry the softwire.
+  private mutating func prepareLocalAddress(
+    _ desired: DesiredState, _ observed: ObservedState, _ wan: Link, _ retriesDuplicates: Bool
+  ) -> Bool {
+    let address = desired.tunnel.localAddress
+    let present = observed.ipv6Addresses.first { $0.interfaceIndex == wan.index && $0.address == address }
+    guard let present else {
+      // Preferred lifetime 0: never the source of the router's other traffic.
+      changes.append(
+        .addIPv6Address(
+          InterfaceAddress(
+            interfaceIndex: wan.index, address: address, flags: [.noPrefixRoute], preferredLifetime: .seconds(0))))
+      waitingFor = "\(address) goes through duplicate address detection on \(wan.name)"
+      return false
+    }
+    if present.flags.contains(.duplicateDetected) {
+      // The kernel tries only once; removed, the address is added again by the next plan.
+      if retriesDuplicates { changes.append(.removeIPv6Address(present)) }
+      obstacle =
+        "\(address) is in use by another device on \(wan.name): a router in front or beside this one probably runs the "
+        + "same softwire; let only one of the two do so"
+      return false
+    }
+    guard present.isUsable else {
+      waitingFor =
+        wan.isUp && wan.hasCarrier
+        ? "\(address) goes through duplicate address detection on \(wan.name)" : "\(wan.name) is down"
+      return false
+    }
+    return true
+  }
+
+  private mutating func configureDevices(_ desired: DesiredState, _ observed: ObservedState, _ device: Link) {
+    setSettings(DesiredState.deviceSettings, of: device)
+    for name in desired.lanInterfaces {
+      if let link = observed.link(named: name) {
+        setSettings(DesiredState.lanSettings, of: link)
+      } else {
+        warnings.append("there is no interface \(name), which the section [lan] names")
+      }
+    }
+  }
+
+  private mutating func setSettings(_ wanted: [IPv4Setting: Int32], of link: Link) {
+    let wrong = wanted.filter { link.ipv4Settings[$0.key] != $0.value }
+    guard !wrong.isEmpty else { return }
+    changes.append(.setIPv4Settings(interface: link.name, index: link.index, settings: wrong))
+  }
+
+  private mutating func translate(_ desired: DesiredState, _ observed: ObservedState, _ device: Link) {
+    let address = InterfaceAddress(
+      interfaceIndex: device.index, address: desired.ipv4Address, prefixLength: desired.ipv4PrefixLength)
+    if !observed.ipv4Addresses.contains(where: { $0.isSameObject(as: address) }) {
+      changes.append(.addIPv4Address(address))
+    }
+    let table = desired.nat.table
+    guard observed.table != table else { return }
+    changes.append(.applyTable(table))
+    // Flows that were translated to another address or port set would be dropped by the new table until they time out;
+    // forgotten, they start afresh. A table that was merely damaged loses none.
+    var stale = Set(Self.leftovers(observed.ipv4Addresses, on: device.index, except: address).map(\.address))
+    if let old = observed.table, Self.haveOtherPorts(old, table) { stale.insert(desired.ipv4Address) }
+    changes += stale.sorted().map { .forgetFlows($0) }
+  }
+
+  /// Whether `old` maps ports that `new` does not: another port set, rather than a map that lost elements.
+  private static func haveOtherPorts(_ old: Table, _ new: Table) -> Bool {
+    old.sets.contains { map in
+      guard map.data != nil, let successor = new.sets.first(where: { $0.name == map.name }) else { return false }
+      return map.elements.keys.contains { successor.elements[$0] == nil }
+    }
+  }
+
+  private mutating func route(_ desired: DesiredState, _ observed: ObservedState, _ device: Link) {
+    let route = Route<IPv4Address>(
+      destination: IPv4Prefix(of: IPv4Address(bits: 0), length: 0), interfaceIndex: device.index,
+      metric: desired.metric, preferredSource: desired.ipv4Address)
+    let defaults = observed.ipv4Routes.filter { $0.destination.length == 0 && $0.table == .main }
+    for foreign in defaults where foreign.protocol != .routerd && foreign.metric <= desired.metric {
+      let device = observed.links.first { $0.index == foreign.interfaceIndex }?.name ?? "another interface"
+      let by = foreign.gateway.map { "through \($0) on \(device)" } ?? "on \(device)"
+      if foreign.metric == desired.metric {
+        obstacle =
+          "there is another default route with metric \(desired.metric), \(by); remove it or set another metric in the "
+          + "section [softwire]"
+        return
+      }
+      warnings.append(
+        "the default route \(by) has metric \(foreign.metric), which wins over the softwire's \(desired.metric)")
+    }
+    if !defaults.contains(route) { changes.append(.setRoute(route)) }
+    changes += observed.ipv4Routes.filter { $0.protocol == .routerd && !$0.isSameObject(as: route) }
+      .map { .removeRoute($0) }
+  }
+
+  private mutating func removeLeftovers(
+    _ desired: DesiredState, _ observed: ObservedState, _ device: Link, _ wan: Link
+  ) {
+    let ipv4 = InterfaceAddress(
+      interfaceIndex: device.index, address: desired.ipv4Address, prefixLength: desired.ipv4PrefixLength)
+    for address in Self.leftovers(observed.ipv4Addresses, on: device.index, except: ipv4) {
+      changes += [.removeIPv4Address(address), .forgetFlows(address.address)]
+    }
+    for link in observed.links
+    where link.isRouterds && link.name != device.name
+      && !(observed.tunnel?.deviceNames.contains(link.name) ?? false)
+    {
+      changes.append(.removeDevice(link.name))
+    }
+    changes += observed.ipv6Addresses.filter {
+      $0.protocol == .routerd && !($0.interfaceIndex == wan.index && $0.address == desired.tunnel.localAddress)
+    }.map { .removeIPv6Address($0) }
+  }
+
+  private static func leftovers(
+    _ addresses: [InterfaceAddress<IPv4Address>], on index: UInt32, except wanted: InterfaceAddress<IPv4Address>
+  ) -> [InterfaceAddress<IPv4Address>] {
+    addresses.filter { $0.interfaceIndex == index && $0.protocol == .routerd && !$0.isSameObject(as: wanted) }
+  }
+}
+
+extension InterfaceAddress {
+  /// Whether both are one object to the kernel: same interface, address and prefix length.
+  fileprivate func isSameObject(as other: InterfaceAddress) -> Bool {
+    interfaceIndex == other.interfaceIndex && address == other.address && prefixLength == other.prefixLength
+  }
+}
+
+extension Route {
+  /// Whether both are one object to the kernel: adding one replaces the other.
+  fileprivate func isSameObject(as other: Route) -> Bool {
+    destination == other.destination && table == other.table && metric == other.metric
+  }
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// The loaded profiles, and the choice among them: a named one, or with "auto" the one whose rule matches the line. No
+// ISP is known here; everything comes from the profiles.
+
+public import RouterKit
+
+/// The profiles that can be chosen from.
+public struct ProfileCatalog: Sendable {
+  /// The profiles, ordered by name.
+  public let profiles: [any ISPProfile]
+
+  /// Makes a catalog.
+  public init(_ profiles: [any ISPProfile]) {
+    self.profiles = profiles.sorted { $0.id.name < $1.id.name }
+  }
+
+  /// The names that can be written in the configuration.
+  public var names: [String] {
+    profiles.map(\.id.name)
+  }
+
+  /// The profile called `name`.
+  /// - Throws: ``SelectionError`` that lists the names there are.
+  public func profile(named name: String) throws(SelectionError) -> any ISPProfile {
+    guard let profile = profiles.first(where: { $0.id.name == name }) else {
+      let known =
+        names.isEmpty ? "no profile plugin is loaded" : "there are \((["auto"] + names).joined(separator: ", "))"
+      throw SelectionError(.unknownProfile, "there is no profile “\(name.prefix(40))”; \(known)")
+    }
+    return profile
+  }
+
+  /// The profile and softwire for a line.
+  /// - Parameter relay: the relay chosen earlier, if any.
+  /// - Throws: ``SelectionError`` whose text explains to a person why there is none.
+  public func select(
+    _ choice: ProfileChoice, facts: LineFacts, settings: ProfileSettings, relay: IPv6Address? = nil
+  ) throws(SelectionError) -> Selection {
+    switch choice {
+    case .named(let name):
+      let profile = try profile(named: name)
+      do {
+        return Selection(
+          profile: profile, softwire: try softwire(profile, facts: facts, settings: settings, relay: relay))
+      } catch {
+        throw SelectionError(profile.id.name, error)
+      }
+    case .automatic:
+      return try selectAutomatically(facts, settings, relay)
+    }
+  }
+
+  /// Only one profile has a rule for a prefix, unless a plugin from outside overlaps: then the longer rule wins. If
+  /// none has, the reason of the profile that comes nearest says most.
+  private func selectAutomatically(
+    _ facts: LineFacts, _ settings: ProfileSettings, _ relay: IPv6Address?
+  ) throws(SelectionError) -> Selection {
+    guard let prefix = facts.prefixes.first else {
+      throw SelectionError(.noPrefix, "the line has no global IPv6 prefix yet")
+    }
+    var best: Selection?
+    var failures: [(profile: any ISPProfile, error: ProfileError)] = []
+    for profile in profiles where profile.isChosenByPrefix {
+      do {
+        let selection = Selection(
+          profile: profile, softwire: try softwire(profile, facts: facts, settings: settings, relay: relay))
+        if selection.ruleLength > (best?.ruleLength ?? -1) { best = selection }
+      } catch {
+        failures.append((profile, error))
+      }
+    }
+    if let best { return best }
+    if let other = failures.first(where: { $0.error.code != .noMatchingRule }) {
+      throw SelectionError(other.profile.id.name, other.error)
+    }
+    guard !failures.isEmpty else {
+      throw SelectionError(.noMatchingRule, "no profile that could match \(prefix) is loaded")
+    }
+    throw SelectionError(.noMatchingRule, explain(prefix, settings))
+  }
+
+  private func explain(_ prefix: IPv6Prefix, _ settings: ProfileSettings) -> String {
+    let mismatches = profiles.filter(\.isChosenByPrefix).compactMap { profile in
+      (try? answer(profile, settings)).map { (profile, $0.mismatch(for: prefix)) }
+    }
+    let nearest = mismatches.max {
+      // Whoever knows what the line is comes first, then whoever has the nearest rule.
+      ($0.1.hint == nil ? 0 : 1, $0.1.commonLength) < ($1.1.hint == nil ? 0 : 1, $1.1.commonLength)
+    }
+    var text = nearest.map { "profile \($0.0.id.name): \($0.1)" } ?? "no rule matches \(prefix)"
+    if nearest?.1.hint == nil {
+      text +=
+        ". If the line has DS-Lite, choose it by name, for nothing in a prefix tells its AFTR: routerd profile set dslite"
+    }
+    return text
+  }
+
+  private func softwire(
+    _ profile: any ISPProfile, facts: LineFacts, settings: ProfileSettings, relay: IPv6Address?
+  ) throws(ProfileError) -> Softwire {
+    let rules = try answer(profile, settings)
+    let first = try profile.softwire(for: facts, rules: rules, relay: relay, settings: settings)
+    // The profile says which relays are allowed; its selector says which of them is used.
+    let selected = profile.relaySelector.select(
+      from: [first.relay] + first.allowedRelays.filter { $0 != first.relay }, reachable: [], current: relay)
+    guard let selected, selected != first.relay else { return first }
+    return try profile.softwire(for: facts, rules: rules, relay: selected, settings: settings)
+  }
+
+  /// The answer of the first rule source that has one.
+  private func answer(_ profile: any ISPProfile, _ settings: ProfileSettings) throws(ProfileError) -> RuleSet {
+    var unresolved: String?
+    for source in try profile.ruleSources(settings) {
+      switch source {
+      case .staticTable(let table):
+        return RuleSet(
+          rules: table.rules(includingUnconfirmed: settings.usesUnconfirmedRules), hints: table.hints)
+      case .aftrAddresses(let addresses):
+        return RuleSet(aftrs: addresses)
+      case .aftrName(let name):
+        unresolved = unresolved ?? name
+      }
+    }
+    throw ProfileError(
+      .noRelay,
+      unresolved.map {
+        "this version does not resolve the AFTR's name “\($0.prefix(255))”; give its IPv6 address instead"
+      }
+        ?? "profile \(profile.id.name) has no rule source")
+  }
+}
+
+/// A profile and the softwire that it makes of the line.
+public struct Selection: Sendable {
+  /// The profile.
+  public let profile: any ISPProfile
+  /// Its softwire.
+  public let softwire: Softwire
+
+  /// The length of the rule's IPv6 prefix in bits, 0 for DS-Lite.
+  fileprivate var ruleLength: Int {
+    switch softwire {
+    case .mapE(let mapE): mapE.parameters.rule.ipv6Prefix.length
+    case .dsLite: 0
+    }
+  }
+
+  /// Why the softwire cannot work on this line although the numbers are right; nothing if it can.
+  public var obstacle: ProfileError? {
+    guard case .mapE(let mapE) = softwire, !mapE.parameters.ownsCESubnet else { return nil }
+    let parameters = mapE.parameters
+    return ProfileError(
+      .subnetNotOurs,
+      "the CE address \(parameters.ceAddress) lies in \(IPv6Prefix(of: parameters.ceAddress, length: 64)), which is not "
+        + "part of this router's \(parameters.userPrefix): a home gateway in front probably keeps it for its own LAN, so "
+        + "answers never come here. Let that gateway run MAP-E, or connect this router to the line in its place")
+  }
+}
+
+/// Why there is no profile or softwire for a line.
+public struct SelectionError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// What kind of reason it is, for programs: the profile's codes, or `unknown-profile`.
+  public let code: String
+  /// A sentence for a person.
+  public let description: String
+
+  init(_ code: Code, _ description: String) {
+    self.code = code.rawValue
+    self.description = description
+  }
+
+  init(_ profile: String, _ error: ProfileError) {
+    code = error.code.rawValue
+    description = "profile \(profile): \(error.description)"
+  }
+
+  enum Code: String {
+    case unknownProfile = "unknown-profile"
+    case noPrefix = "no-prefix"
+    case noMatchingRule = "no-matching-rule"
+  }
+
+  /// Whether no rule matches the line.
+  public var isMismatch: Bool { code == Code.noMatchingRule.rawValue }
+  /// Whether the line has no prefix yet, so that nothing can be said.
+  public var isPrefixMissing: Bool { code == Code.noPrefix.rawValue }
+  /// Whether the prefix that was given is not long enough to say anything.
+  public var isPrefixTooShort: Bool { code == ProfileError.Code.prefixTooShort.rawValue }
+}

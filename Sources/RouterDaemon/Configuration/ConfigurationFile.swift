@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// The configuration as TOML files: /etc/routerd/routerd.toml, then conf.d/*.toml beside it in the order of their names,
+// each laying its keys over what came before. Everything is checked here, and a file that is wrong in one place is
+// refused whole, so that a running daemon keeps what it has.
+
+import Glibc
+public import RouterCore
+import RouterKit
+import TOMLKit
+
+/// The place of the configuration.
+public struct ConfigurationFile: Hashable, Sendable {
+  /// The path of the main file.
+  public let path: String
+
+  /// Where a Debian package puts it.
+  public static let installed = ConfigurationFile(path: "/etc/routerd/routerd.toml")
+
+  /// Names a configuration by its main file.
+  public init(path: String) {
+    self.path = path
+  }
+
+  /// The folder of the files that are laid over the main file.
+  public var dropInFolder: String {
+    let slash = path.lastIndex(of: "/")
+    return slash.map { "\(path[...$0])conf.d" } ?? "conf.d"
+  }
+
+  /// Reads and checks all files.
+  /// - Throws: ``ConfigurationError`` with file, place and what would be right.
+  public func load() throws(ConfigurationError) -> Configuration {
+    var configuration = Configuration()
+    for file in [path] + (try dropIns()) {
+      let table = try Self.parse(file)
+      var reader = TableReader(table, file: file, section: "")
+      try Self.read(&reader, into: &configuration)
+    }
+    return configuration
+  }
+
+  private func dropIns() throws(ConfigurationError) -> [String] {
+    let names: [String]
+    do {
+      names = try FileSystem.list(dropInFolder)
+    } catch  where error.code == ENOENT {
+      return []
+    } catch {
+      throw ConfigurationError(dropInFolder, error.description)
+    }
+    return names.filter { $0.hasSuffix(".toml") && !$0.hasPrefix(".") }.sorted().map { "\(dropInFolder)/\($0)" }
+  }
+
+  private static func parse(_ file: String) throws(ConfigurationError) -> TOMLTable {
+    let bytes: [UInt8]
+    do {
+      bytes = try FileSystem.read(file, limit: 1 << 20)
+    } catch {
+      throw ConfigurationError(file, error.description)
+    }
+    guard let text = String(validating: bytes, as: UTF8.self), !bytes.contains(0) else {
+      throw ConfigurationError(file, "this is not UTF-8 text")
+    }
+    // The parser hands out C text, which would end at a NUL without a word.
+    guard !text.contains("\\u0000"), !text.contains("\\U00000000") else {
+      throw ConfigurationError(file, "a NUL character has no place in any value")
+    }
+    do {
+      return try TOMLTable(string: text)
+    } catch let error as TOMLParseError {
+      let begin = error.source.begin
+      throw ConfigurationError(file, "line \(begin.line), column \(begin.column): \(error.description)")
+    } catch {
+      throw ConfigurationError(file, "this is not TOML: \(error)")
+    }
+  }
+
+  private static func read(_ top: inout TableReader, into configuration: inout Configuration) throws(ConfigurationError)
+  {
+    if let profile = try top.string("profile") {
+      let choice = ProfileChoice(profile)
+      if case .named(let name) = choice, PluginID(.profile, name) == nil {
+        throw top.error("profile", "“\(name)” cannot be the name of a profile; it is “auto” or like “biglobe”")
+      }
+      configuration.profile = choice
+    }
+    try top.section("wan") { wan throws(ConfigurationError) in
+      try wan.interfaceName("interface").map { configuration.wan.interface = $0 }
+      if let texts = try wan.strings("prefix") {
+        configuration.wan.prefixes = []
+        for text in texts {
+          configuration.wan.prefixes.append(
+            try wan.value("prefix") { () throws(AddressError) in try LinePrefix.parse(text) })
+        }
+      }
+    }
+    try top.section("lan") { lan throws(ConfigurationError) in
+      try lan.interfaceNames("interfaces").map { configuration.lan.interfaces = $0 }
+    }
+    try top.section("softwire") { softwire throws(ConfigurationError) in
+      if let name = try softwire.string("dataplane") {
+        guard name == "auto" || PluginID(.dataplane, name) != nil else {
+          throw softwire.error("dataplane", "“\(name)” cannot be the name of a dataplane; it is “auto” or like “tun”")
+        }
+        configuration.softwire.dataplane = name
+      }
+      try softwire.interfaceName("device").map { configuration.softwire.device = $0 }
+      try softwire.integer("mtu", in: 1280...65495).map { configuration.softwire.mtu = $0 }
+      try softwire.bool("mesh").map { configuration.profileSettings.usesMesh = $0 }
+      try softwire.integer("metric", in: 0...Int(UInt32.max)).map {
+        configuration.softwire.metric = UInt32(truncatingIfNeeded: $0)
+      }
+    }
+    try top.section("rules") { rules throws(ConfigurationError) in
+      try rules.bool("unconfirmed").map { configuration.profileSettings.usesUnconfirmedRules = $0 }
+    }
+    try top.section("dslite") { dslite throws(ConfigurationError) in
+      try dslite.string("aftr").map { configuration.profileSettings.aftr = $0 }
+    }
+    try top.section("plugins") { plugins throws(ConfigurationError) in
+      try plugins.strings("path").map { configuration.pluginPath = $0 }
+    }
+    try top.section("control") { control throws(ConfigurationError) in
+      try control.path("socket", limit: UnixSocket.pathLimit).map { configuration.controlSocket = $0 }
+    }
+    try top.section("state") { state throws(ConfigurationError) in
+      try state.path("directory", limit: 3000).map { configuration.stateDirectory = $0 }
+    }
+    try top.finish()
+  }
+}
+
+/// Why a configuration cannot be used.
+public struct ConfigurationError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// File, place and what is wrong, as one sentence.
+  public let description: String
+
+  init(_ file: String, _ problem: String) {
+    description = "\(file): \(problem)"
+  }
+}

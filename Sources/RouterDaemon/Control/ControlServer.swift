@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// The daemon's end of the control socket. One request per connection; slow and surplus clients are let go, and none of
+// them can hold up routing: reading happens on threads of its own, at most as many as connections are allowed.
+
+import ControlProtocol
+import Dispatch
+import Glibc
+import Logging
+import ServiceLifecycle
+
+struct ControlServer: Service {
+  let path: String
+  let reconciler: Reconciler
+  let logger: Logger
+
+  private static let connectionLimit = 32
+  private static let deadlineSeconds = 5
+
+  func run() async throws {
+    try FileSystem.makeFolder(FileSystem.parent(of: path), mode: 0o755)
+    let listener = try UnixSocket.listen(at: path)
+    defer { unlink(path) }
+    let descriptor = listener.descriptor
+    let (connections, continuation) = AsyncStream.makeStream(of: CInt.self)
+    let source = DispatchSource.makeReadSource(fileDescriptor: descriptor, queue: .global())
+    source.setEventHandler { () -> Void in
+      while true {
+        let connection = accept(descriptor, nil, nil)
+        guard connection >= 0 else { break }
+        _ = fcntl(connection, F_SETFD, FD_CLOEXEC)
+        continuation.yield(connection)
+      }
+    }
+    source.activate()
+    defer { source.cancel() }
+    await withTaskGroup(of: Void.self) { group in
+      var open = 0
+      for await connection in connections.cancelOnGracefulShutdown() {
+        if open >= Self.connectionLimit {
+          // Wait for one to end; its deadline sees to that.
+          await group.next()
+          open -= 1
+        }
+        open += 1
+        group.addTask { await serve(connection) }
+      }
+      group.cancelAll()
+    }
+    _ = consume listener
+  }
+
+  private func serve(_ descriptor: CInt) async {
+    let frame = await withCheckedContinuation { (continuation: CheckedContinuation<[UInt8]?, Never>) in
+      DispatchQueue.global().async {
+        let connection = UnixSocket.adopting(dup(descriptor))
+        connection.setDeadline(seconds: Self.deadlineSeconds)
+        continuation.resume(returning: connection.readFrame())
+      }
+    }
+    let connection = UnixSocket.adopting(descriptor)
+    guard let frame else { return }
+    let reply: ControlReply
+    if let request = try? ControlFrame.decode(ControlRequest.self, from: frame) {
+      reply = await answer(request)
+    } else {
+      reply = ControlReply(error: "this is no request that the daemon knows")
+    }
+    guard let bytes = try? ControlFrame.encode(reply), connection.write(bytes) else {
+      logger.debug("a control client went away before its answer")
+      return
+    }
+  }
+
+  private func answer(_ request: ControlRequest) async -> ControlReply {
+    switch request {
+    case .status:
+      return ControlReply(status: await reconciler.report())
+    case .reload:
+      do {
+        try await reconciler.reload()
+        return ControlReply(status: await reconciler.report())
+      } catch {
+        return ControlReply(status: await reconciler.report(), error: "\(error)")
+      }
+    }
+  }
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// The kernel as the reconciler sees it: look, and carry out one change after another. Sockets are opened for each use;
+// that costs microseconds and leaves nothing that could go stale.
+
+import Conntrack
+import NFTables
+import Netlink
+import PortSetNAT
+import RouterCore
+import RouterKit
+
+struct Kernel: Sendable {
+  let dataplane: any Dataplane
+  let settings: SettingsRecord
+
+  /// Looks at everything that a plan depends on.
+  /// - Parameter deviceName: the name of the tunnel device.
+  func observe(deviceName: String) async throws -> ObservedState {
+    var observed = try Self.observe()
+    observed.tunnel = try await dataplane.observe(deviceName: deviceName)
+    return observed
+  }
+
+  /// Looks at everything but the tunnel, for which a dataplane would be needed.
+  static func observe() throws -> ObservedState {
+    var netlink = try NetlinkSocket()
+    let nftables = try NFTablesSocket()
+    return ObservedState(
+      links: try netlink.links(), ipv6Addresses: try netlink.addresses(), ipv4Addresses: try netlink.addresses(),
+      ipv4Routes: try netlink.routes(table: .main), table: try nftables.observe(table: NATSpec.tableName))
+  }
+
+  /// Carries out one change.
+  /// - Parameter observed: what the change was planned from.
+  func apply(_ change: KernelChange, observed: ObservedState) async throws {
+    switch change {
+    case .applyTunnel(let tunnel):
+      try await dataplane.apply(tunnel)
+    case .removeDevice(let name):
+      try await dataplane.remove(deviceName: name)
+    case .applyTable(let table):
+      let nftables = try NFTablesSocket()
+      try nftables.apply(plan(from: observed.table, to: table))
+    case .forgetFlows(let address):
+      let conntrack = try ConntrackSocket()
+      _ = try conntrack.deleteEntries(translatedTo: address)
+    case .setIPv4Settings(let interface, let index, let settings):
+      if let link = observed.link(named: interface), !link.isRouterds {
+        try self.settings.remember(link, changing: settings.keys)
+      }
+      var netlink = try NetlinkSocket()
+      try netlink.setIPv4Settings(index, settings)
+    default:
+      try applyByNetlink(change)
+    }
+  }
+
+  private func applyByNetlink(_ change: KernelChange) throws {
+    var netlink = try NetlinkSocket()
+    switch change {
+    case .addIPv6Address(let address): try netlink.addAddress(address, ifExists: .replace)
+    case .addIPv4Address(let address): try netlink.addAddress(address, ifExists: .replace)
+    case .setRoute(let route): try netlink.addRoute(route, ifExists: .replace)
+    case .removeIPv6Address(let address):
+      try ignoringGone { () throws(NetlinkError) in try netlink.deleteAddress(address) }
+    case .removeIPv4Address(let address):
+      try ignoringGone { () throws(NetlinkError) in try netlink.deleteAddress(address) }
+    case .removeRoute(let route): try ignoringGone { () throws(NetlinkError) in try netlink.deleteRoute(route) }
+    case .applyTunnel, .removeDevice, .applyTable, .forgetFlows, .setIPv4Settings: break
+    }
+  }
+
+  /// What is gone already need not be removed.
+  private func ignoringGone(_ remove: () throws(NetlinkError) -> Void) throws(NetlinkError) {
+    do {
+      try remove()
+    } catch  where error.isAlreadyGone {
+      return
+    }
+  }
+
+  /// Removes everything that routerd made and puts settings back that it changed.
+  func teardown() async throws {
+    let observed = try Self.observe()
+    for change in observed.teardown {
+      try await apply(change, observed: observed)
+    }
+    let nftables = try NFTablesSocket()
+    try nftables.delete(table: NATSpec.tableName)
+    try settings.restore(observed.links)
+  }
+
+  /// Dropped packets by reason: the table's and the dataplane's own.
+  /// - Parameter prefix: put before the dataplane's names.
+  func counters(dataplanePrefix prefix: String) throws -> [String: UInt64] {
+    let nftables = try NFTablesSocket()
+    let table = try nftables.counters(table: NATSpec.tableName).mapValues(\.packets)
+    let own = dataplane.counters().map { ("\(prefix)_\($0.key)", $0.value) }
+    return table.merging(own) { first, _ in first }
+  }
+}

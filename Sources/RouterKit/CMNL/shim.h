@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * libmnl and the rtnetlink headers of the kernel, as Swift sees them. */
+#ifndef ROUTERD_CMNL_SHIM_H
+#define ROUTERD_CMNL_SHIM_H
+
+#include <libmnl/libmnl.h>
+#include <linux/if.h>
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/ip.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+
+#endif

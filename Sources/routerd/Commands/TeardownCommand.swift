@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// `routerd teardown`: removes what the daemon made, and nothing else.
+
+import ArgumentParser
+import Logging
+import RouterDaemon
+
+struct TeardownCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "teardown", abstract: "Removes everything that a stopped daemon left in the kernel.")
+
+  @OptionGroup var options: ConfigurationOptions
+
+  func run() async throws {
+    try await verb {
+      let (setup, plugins) = try options.setup()
+      let logger = makeLogger(.info)
+      do {
+        try await Daemon(file: options.file, setup: setup, plugins: plugins, logger: logger).teardown()
+      } catch {
+        throw Failure(.failure, "\(error)")
+      }
+    }
+  }
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// A softwire for people: the same lines in `calc` and `status`.
+
+import ControlProtocol
+
+extension SoftwireReport {
+  /// Name and value, line by line.
+  var rows: [[String]] {
+    let isMAPE = kind == "map-e"
+    var rows: [[String]] = []
+    if let rule { rows.append(["rule", rule]) }
+    rows.append(["IPv4 address", ipv4])
+    if let psid { rows.append(["PSID", "\(psid) (0x\(String(psid, radix: 16)))"]) }
+    rows.append([isMAPE ? "CE address" : "B4 address", ceAddress])
+    rows.append([isMAPE ? "border relay" : "AFTR", borderRelay])
+    if isMAPE {
+      let ranges = portRanges.map { $0.map(String.init).joined(separator: "-") }
+      rows.append(["ports", "\(portCount): \(ranges.joined(separator: " "))"])
+    }
+    return rows
+  }
+}

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// The plan against a simulated kernel: from any state it must come to rest in the desired one, and stay there with
+// nothing to do.
+
+import NFTables
+import Netlink
+import PortSetNAT
+import RouterCore
+import RouterKit
+import Testing
+
+/// A kernel that does what the changes say.
+private struct SimulatedKernel {
+  var state = ObservedState()
+  /// Every change that was carried out.
+  var log: [KernelChange] = []
+  /// Whether duplicate address detection ends at once.
+  var isDetectionInstant = true
+  private var nextIndex: UInt32 = 10
+
+  init(wan: Link = Link(index: 2, name: "wan0", isUp: true, hasCarrier: true, mtu: 1500)) {
+    state.links = [
+      wan, Link(index: 3, name: "lan0", isUp: true, hasCarrier: true, mtu: 1500, ipv4Settings: [.forwarding: 0]),
+    ]
+  }
+
+  mutating func apply(_ change: KernelChange) {
+    log.append(change)
+    switch change {
+    case .addIPv6Address(var address):
+      if !isDetectionInstant { address.flags.insert(.tentative) }
+      state.ipv6Addresses.append(address)
+    case .removeIPv6Address(let address):
+      state.ipv6Addresses.removeAll { $0 == address }
+    case .addIPv4Address(let address):
+      state.ipv4Addresses.append(address)
+    case .removeIPv4Address(let address):
+      state.ipv4Addresses.removeAll { $0 == address }
+    case .applyTunnel(let tunnel):
+      state.tunnel = TunnelState(deviceNames: [tunnel.deviceName], tunnel: tunnel)
+      if state.link(named: tunnel.deviceName) == nil {
+        state.links.append(
+          Link(
+            index: nextIndex, name: tunnel.deviceName, kind: "tun", alias: "routerd", isUp: true, hasCarrier: true,
+            mtu: UInt32(tunnel.mtu), ipv4Settings: [.forwarding: 0, .reversePathFilter: 1]))
+        nextIndex += 1
+      }
+    case .removeDevice(let name):
+      let index = state.link(named: name)?.index
+      state.links.removeAll { $0.name == name }
+      state.ipv4Addresses.removeAll { $0.interfaceIndex == index }
+      state.ipv4Routes.removeAll { $0.interfaceIndex == index }
+    case .setIPv4Settings(let interface, _, let settings):
+      guard let position = state.links.firstIndex(where: { $0.name == interface }) else { return }
+      state.links[position].ipv4Settings.merge(settings) { $1 }
+    case .applyTable(let table):
+      state.table = table
+    case .forgetFlows:
+      break
+    case .setRoute(let route):
+      state.ipv4Routes.removeAll { $0.destination == route.destination && $0.metric == route.metric }
+      state.ipv4Routes.append(route)
+    case .removeRoute(let route):
+      state.ipv4Routes.removeAll { $0 == route }
+    }
+  }
+
+  /// Plans and applies until there is nothing to do; the last plan.
+  mutating func settle(_ desired: DesiredState) -> Plan {
+    var plan = Plan(desired: desired, observed: state)
+    for _ in 0..<10 where !plan.changes.isEmpty {
+      for change in plan.changes { apply(change) }
+      plan = Plan(desired: desired, observed: state)
+    }
+    return plan
+  }
+}
+
+struct PlanTests {
+  private var configuration: Configuration {
+    var configuration = Configuration()
+    configuration.wan.interface = "wan0"
+    configuration.lan.interfaces = ["lan0"]
+    return configuration
+  }
+
+  private func desired(
+    _ prefix: String = "2001:db8:12:3400::/56", relay: String = "2001:db8:ffff::1",
+    change: (inout Configuration) -> Void = { _ in }
+  ) throws -> DesiredState {
+    let rule = try MappingRule(
+      ipv6Prefix: IPv6Prefix("2001:db8::/40"), ipv4Prefix: IPv4Prefix("192.0.2.0/24"), eaBitsLength: 16, psidOffset: 4,
+      identifierFormat: .draft03)
+    var configuration = configuration
+    change(&configuration)
+    return DesiredState(
+      configuration,
+      softwire: .mapE(
+        MAPESoftwire(parameters: try rule.parameters(for: IPv6Prefix(prefix)), borderRelay: try IPv6Address(relay))))
+  }
+
+  @Test func buildsEverythingFromNothingAndThenRests() throws {
+    var kernel = SimulatedKernel()
+    let desired = try desired()
+    let plan = kernel.settle(desired)
+    #expect(plan.changes.isEmpty && plan.waitingFor == nil && plan.obstacle == nil && plan.warnings.isEmpty)
+    #expect(kernel.state.tunnel?.tunnel == desired.tunnel)
+    #expect(kernel.state.table == desired.nat.table)
+    #expect(kernel.state.ipv4Addresses.map(\.address.description) == ["192.0.2.18"])
+    #expect(kernel.state.ipv4Routes.map(\.metric) == [50])
+    #expect(kernel.state.link(named: "softwire0")?.ipv4Settings == [.forwarding: 1, .reversePathFilter: 2])
+    #expect(kernel.state.link(named: "lan0")?.ipv4Settings == [.forwarding: 1])
+    let address = try #require(kernel.state.ipv6Addresses.first)
+    #expect(address.preferredLifetime == .seconds(0) && address.flags.contains(.noPrefixRoute))
+    #expect(!address.flags.contains(.noDuplicateDetection))
+  }
+
+  @Test func touchesNothingElseBeforeTheAddressIsUsable() throws {
+    var kernel = SimulatedKernel()
+    _ = kernel.settle(try desired())
+    kernel.isDetectionInstant = false
+    kernel.log = []
+    let other = try desired("2001:db8:99:aa00::/56")
+    let plan = kernel.settle(other)
+    // The new address is there and tentative; the old softwire is whole.
+    #expect(plan.waitingFor?.contains("duplicate address detection") == true)
+    #expect(kernel.log.count == 1)
+    #expect(kernel.state.tunnel?.tunnel == (try desired().tunnel))
+    for index in kernel.state.ipv6Addresses.indices { kernel.state.ipv6Addresses[index].flags.remove(.tentative) }
+    _ = kernel.settle(other)
+    #expect(kernel.state.ipv6Addresses.map(\.address) == [other.tunnel.localAddress])
+    #expect(kernel.state.ipv4Addresses.map(\.address) == [other.ipv4Address])
+    #expect(kernel.state.ipv4Routes.map(\.preferredSource) == [other.ipv4Address])
+  }
+
+  @Test func makesBeforeItBreaks() throws {
+    var kernel = SimulatedKernel()
+    let old = try desired()
+    _ = kernel.settle(old)
+    kernel.log = []
+    let new = try desired("2001:db8:99:aa00::/56")
+    _ = kernel.settle(new)
+    let tunnel = try #require(kernel.log.firstIndex(of: .applyTunnel(new.tunnel)))
+    let table = try #require(kernel.log.firstIndex(of: .applyTable(new.nat.table)))
+    let route = try #require(kernel.log.firstIndex { if case .setRoute = $0 { true } else { false } })
+    let removals = kernel.log.indices.filter {
+      switch kernel.log[$0] {
+      case .removeIPv4Address, .removeIPv6Address, .removeRoute, .removeDevice: true
+      default: false
+      }
+    }
+    #expect(tunnel < table && table < route)
+    #expect(removals.allSatisfy { $0 > route } && !removals.isEmpty)
+    // The flows of the old address go in the same breath as the table that no longer carries them.
+    #expect(kernel.log[table + 1] == .forgetFlows(old.ipv4Address))
+  }
+
+  @Test func anotherPortSetOfTheSameAddressForgetsItsFlows() throws {
+    var kernel = SimulatedKernel()
+    _ = kernel.settle(try desired("2001:db8:12:3400::/56"))
+    kernel.log = []
+    let other = try desired("2001:db8:12:3500::/56")
+    _ = kernel.settle(other)
+    #expect(kernel.log.contains(.forgetFlows(other.ipv4Address)))
+  }
+
+  @Test func aDamagedTableIsRepairedWithoutForgettingFlows() throws {
+    var kernel = SimulatedKernel()
+    let desired = try desired()
+    _ = kernel.settle(desired)
+    let whole = desired.nat.table
+    kernel.state.table = Table(
+      name: whole.name, comment: whole.comment, counters: whole.counters, sets: Array(whole.sets.dropLast()),
+      chains: whole.chains)
+    kernel.log = []
+    _ = kernel.settle(desired)
+    #expect(kernel.log == [.applyTable(whole)])
+  }
+
+  @Test func anAddressOfSomebodyElseIsAnObstacle() throws {
+    var kernel = SimulatedKernel()
+    let desired = try desired()
+    let plan = Plan(desired: desired, observed: kernel.state)
+    for change in plan.changes { kernel.apply(change) }
+    kernel.state.ipv6Addresses[0].flags.formUnion([.duplicateDetected, .tentative])
+    let blocked = Plan(desired: desired, observed: kernel.state)
+    #expect(blocked.changes.isEmpty)
+    #expect(blocked.obstacle?.contains("in use by another device on wan0") == true)
+    // Trying again takes the address away first, since the kernel detects only once.
+    let retry = Plan(desired: desired, observed: kernel.state, retriesDuplicates: true)
+    #expect(retry.changes == [.removeIPv6Address(kernel.state.ipv6Addresses[0])])
+  }
+
+  @Test func aMissingOrDeadInterfaceIsWaitedFor() throws {
+    let gone = SimulatedKernel(wan: Link(index: 2, name: "other", isUp: true, hasCarrier: true, mtu: 1500))
+    let plan = Plan(desired: try desired(), observed: gone.state)
+    #expect(plan.waitingFor == "there is no interface wan0" && plan.changes.isEmpty)
+    var down = SimulatedKernel(wan: Link(index: 2, name: "wan0", isUp: false, hasCarrier: false, mtu: 1500))
+    down.isDetectionInstant = false
+    #expect(down.settle(try desired()).waitingFor == "wan0 is down")
+  }
+
+  @Test func foreignDefaultRoutesAreLeftAlone() throws {
+    var kernel = SimulatedKernel()
+    let default0 = IPv4Prefix(of: IPv4Address(bits: 0), length: 0)
+    let foreign = Route<IPv4Address>(
+      destination: default0, gateway: IPv4Address(192, 168, 100, 1), interfaceIndex: 3, protocol: .dhcp, metric: 10)
+    kernel.state.ipv4Routes = [foreign]
+    let plan = kernel.settle(try desired())
+    #expect(plan.warnings.first?.contains("192.168.100.1 on lan0 has metric 10") == true)
+    #expect(kernel.state.ipv4Routes.contains(foreign) && kernel.state.ipv4Routes.count == 2)
+    // With the same metric, ours would replace it in the kernel: say so, and touch neither.
+    var same = SimulatedKernel()
+    var equal = foreign
+    equal.metric = 50
+    same.state.ipv4Routes = [equal]
+    let blocked = same.settle(try desired())
+    #expect(blocked.obstacle?.contains("another default route with metric 50") == true)
+    #expect(same.state.ipv4Routes == [equal])
+  }
+
+  @Test func removesOnlyWhatCarriesItsMarks() throws {
+    var kernel = SimulatedKernel()
+    let desired = try desired()
+    _ = kernel.settle(desired)
+    let device = try #require(kernel.state.link(named: "softwire0"))
+    let foreign4 = InterfaceAddress(
+      interfaceIndex: device.index, address: IPv4Address(10, 0, 0, 1), protocol: .unspecified)
+    let foreign6 = InterfaceAddress(
+      interfaceIndex: 2, address: try IPv6Address("2001:db8:12:3400::1"), protocol: .unspecified)
+    let stale6 = InterfaceAddress(interfaceIndex: 2, address: try IPv6Address("2001:db8:12:3400::99"))
+    let foreignRoute = Route<IPv4Address>(
+      destination: try IPv4Prefix("10.0.0.0/8"), interfaceIndex: device.index, protocol: .static)
+    kernel.state.ipv4Addresses.append(foreign4)
+    kernel.state.ipv6Addresses += [foreign6, stale6]
+    kernel.state.ipv4Routes.append(foreignRoute)
+    kernel.state.links += [
+      Link(index: 90, name: "old0", kind: "tun", alias: "routerd", isUp: true, hasCarrier: true, mtu: 1460),
+      Link(index: 91, name: "vpn0", kind: "tun", isUp: true, hasCarrier: true, mtu: 1420),
+    ]
+    kernel.log = []
+    #expect(kernel.settle(desired).changes.isEmpty)
+    #expect(kernel.log == [.removeDevice("old0"), .removeIPv6Address(stale6)])
+    for change in kernel.state.teardown { kernel.apply(change) }
+    #expect(kernel.state.ipv6Addresses == [foreign6])
+    #expect(kernel.state.link(named: "softwire0") == nil && kernel.state.link(named: "vpn0") != nil)
+  }
+
+  /// Whatever was taken away or added by others, in any combination: the end state is the same.
+  @Test func comesBackFromAnyDamage() throws {
+    let desired = try desired()
+    var whole = SimulatedKernel()
+    _ = whole.settle(desired)
+    for seed in 0..<256 {
+      var kernel = whole
+      if seed & 1 != 0 { kernel.state.table = nil }
+      if seed & 2 != 0 { kernel.state.ipv4Routes = [] }
+      if seed & 4 != 0 { kernel.state.ipv4Addresses = [] }
+      if seed & 8 != 0 { kernel.state.ipv6Addresses = [] }
+      if seed & 16 != 0 { kernel.state.tunnel?.tunnel = nil }
+      if seed & 32 != 0 { kernel.state.links[2].ipv4Settings = [:] }
+      if seed & 64 != 0 { kernel.apply(.removeDevice("softwire0")); kernel.state.tunnel = nil }
+      if seed & 128 != 0 { kernel.state.links[1].ipv4Settings[.forwarding] = 0 }
+      let plan = kernel.settle(desired)
+      #expect(plan.changes.isEmpty && plan.waitingFor == nil, "seed \(seed)")
+      #expect(kernel.state.table == whole.state.table)
+      #expect(kernel.state.ipv4Addresses.map(\.address) == whole.state.ipv4Addresses.map(\.address))
+      #expect(kernel.state.ipv4Routes.map(\.preferredSource) == whole.state.ipv4Routes.map(\.preferredSource))
+      #expect(kernel.state.links.map(\.ipv4Settings) == whole.state.links.map(\.ipv4Settings))
+    }
+  }
+}
