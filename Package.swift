@@ -88,7 +88,8 @@ let package = Package(
       .testTarget(
         name: "RouterCoreTests", dependencies: ["RouterCore", "PortSetNAT", "NFTables", routerKit, "TestSupport"]),
       .testTarget(
-        name: "RouterDaemonTests", dependencies: ["RouterDaemon", "RouterCore", routerKit, "TestSupport"]),
+        name: "RouterDaemonTests",
+        dependencies: ["RouterDaemon", "RouterCore", "ControlProtocol", routerKit, logging, "TestSupport"]),
     ],
   swiftLanguageModes: [.v6]
 )

@@ -51,33 +51,38 @@ public struct ProfileCatalog: Sendable {
     }
   }
 
-  /// Only one profile has a rule for a prefix, unless a plugin from outside overlaps: then the longer rule wins. If
-  /// none has, the reason of the profile that comes nearest says most.
+  /// The prefixes count in their order, which puts one that is on its way out last. Only one profile has a rule for a
+  /// prefix, unless a plugin from outside overlaps: then the longer rule wins. If none has, the reason of the profile
+  /// that comes nearest says most.
   private func selectAutomatically(
     _ facts: LineFacts, _ settings: ProfileSettings, _ relay: IPv6Address?
   ) throws(SelectionError) -> Selection {
-    guard let prefix = facts.prefixes.first else {
+    guard let first = facts.prefixes.first else {
       throw SelectionError(.noPrefix, "the line has no global IPv6 prefix yet")
     }
-    var best: Selection?
     var failures: [(profile: any ISPProfile, error: ProfileError)] = []
-    for profile in profiles where profile.isChosenByPrefix {
-      do {
-        let selection = Selection(
-          profile: profile, softwire: try softwire(profile, facts: facts, settings: settings, relay: relay))
-        if selection.ruleLength > (best?.ruleLength ?? -1) { best = selection }
-      } catch {
-        failures.append((profile, error))
+    for prefix in facts.prefixes {
+      var best: Selection?
+      for profile in profiles where profile.isChosenByPrefix {
+        do {
+          let selection = Selection(
+            profile: profile,
+            softwire: try softwire(
+              profile, facts: LineFacts(prefixes: [prefix]), settings: settings, relay: relay))
+          if selection.ruleLength > (best?.ruleLength ?? -1) { best = selection }
+        } catch {
+          failures.append((profile, error))
+        }
       }
+      if let best { return best }
     }
-    if let best { return best }
     if let other = failures.first(where: { $0.error.code != .noMatchingRule }) {
       throw SelectionError(other.profile.id.name, other.error)
     }
     guard !failures.isEmpty else {
-      throw SelectionError(.noMatchingRule, "no profile that could match \(prefix) is loaded")
+      throw SelectionError(.noMatchingRule, "no profile that could match \(first) is loaded")
     }
-    throw SelectionError(.noMatchingRule, explain(prefix, settings))
+    throw SelectionError(.noMatchingRule, explain(first, settings))
   }
 
   private func explain(_ prefix: IPv6Prefix, _ settings: ProfileSettings) -> String {

@@ -22,11 +22,16 @@ actor Reconciler: Service {
   private var hasLooked = false
   private var isFullCheck = false
   private var failuresInARow = 0
+  private var retry: Task<Void, Never>?
+  /// A pass and a reload each have kernel and dataplane to themselves.
+  private let turns = Turns()
   private let triggers: AsyncStream<Void>
   private let trigger: AsyncStream<Void>.Continuation
 
   /// A plan that is not empty after so many rounds is being undone by somebody: better to wait than to fight.
   private static let roundLimit = 6
+  /// The least time between two passes that fail: what a failing pass does to the kernel may itself be an event.
+  private static let failurePause = Duration.milliseconds(250)
 
   init(file: ConfigurationFile, plugins: PluginSet, setup: Setup, logger: Logger) {
     self.file = file
@@ -49,8 +54,10 @@ actor Reconciler: Service {
   func run() async throws {
     lookAgain()
     for await _ in triggers.cancelOnGracefulShutdown() {
-      await pass()
+      await turns.take { await self.pass() }
+      if failuresInARow > 0 { try? await Task.sleep(for: Self.failurePause) }
     }
+    retry?.cancel()
     ServiceManager.notifyStopping()
   }
 
@@ -63,6 +70,10 @@ actor Reconciler: Service {
   /// Reads the configuration again and goes by it.
   /// - Throws: why it cannot be used; the running configuration then stays.
   func reload() async throws {
+    try await turns.take { try await self.takeOverConfiguration() }
+  }
+
+  private func takeOverConfiguration() async throws {
     let next: Setup
     do {
       next = try Setup(configuration: try file.load(), plugins: plugins)
@@ -100,6 +111,7 @@ actor Reconciler: Service {
     do {
       outcome = try await reconcile(retriesDuplicates: retriesDuplicates)
       failuresInARow = 0
+      retry?.cancel()
     } catch {
       outcome = Outcome(state: .failed, reason: "\(error)")
       retryLater()
@@ -135,8 +147,11 @@ actor Reconciler: Service {
         relay: self.selection?.softwire.relay)
     } catch {
       // A prefix that went away comes back or is followed by another; nothing is taken down for that.
-      let state: StatusReport.State = prefixes.isEmpty ? .waiting : .refused
-      return Outcome(state: state, reason: error.description, prefixes: prefixes)
+      guard prefixes.isEmpty else { return Outcome(state: .refused, reason: error.description, prefixes: prefixes) }
+      let isThere = observed.link(named: configuration.wan.interface) != nil
+      return Outcome(
+        state: .waiting,
+        reason: isThere ? error.description : "there is no interface \(configuration.wan.interface)")
     }
     if let obstacle = selection.obstacle {
       return Outcome(state: .refused, reason: obstacle.description, prefixes: prefixes)
@@ -178,13 +193,14 @@ actor Reconciler: Service {
     }
   }
 
-  /// 250 ms, doubled with every failure up to 30 s.
+  /// 250 ms, doubled with every failure up to 30 s. One retry is waiting at most, however many events failed, too.
   private func retryLater() {
-    let delay = min(Duration.milliseconds(250) * (1 << min(failuresInARow, 7)), .seconds(30))
+    let delay = min(Self.failurePause * (1 << min(failuresInARow, 7)), .seconds(30))
     failuresInARow += 1
+    retry?.cancel()
     let trigger = trigger
-    Task {
-      try? await Task.sleep(for: delay)
+    retry = Task {
+      do { try await Task.sleep(for: delay) } catch { return }
       trigger.yield()
     }
   }
