@@ -32,22 +32,23 @@ public struct ProfileCatalog: Sendable {
   }
 
   /// The profile and softwire for a line.
-  /// - Parameter relay: the relay chosen earlier, if any.
+  /// - Parameter relays: what is known of the relays.
   /// - Throws: ``SelectionError`` whose text explains to a person why there is none.
   public func select(
-    _ choice: ProfileChoice, facts: LineFacts, settings: ProfileSettings, relay: IPv6Address? = nil
+    _ choice: ProfileChoice, facts: LineFacts, settings: ProfileSettings,
+    relays: RelayKnowledge = RelayKnowledge()
   ) throws(SelectionError) -> Selection {
     switch choice {
     case .named(let name):
       let profile = try profile(named: name)
       do {
         return Selection(
-          profile: profile, softwire: try softwire(profile, facts: facts, settings: settings, relay: relay))
+          profile: profile, softwire: try softwire(profile, facts: facts, settings: settings, relays: relays))
       } catch {
         throw SelectionError(profile.id.name, error)
       }
     case .automatic:
-      return try selectAutomatically(facts, settings, relay)
+      return try selectAutomatically(facts, settings, relays)
     }
   }
 
@@ -55,7 +56,7 @@ public struct ProfileCatalog: Sendable {
   /// prefix, unless a plugin from outside overlaps: then the longer rule wins. If none has, the reason of the profile
   /// that comes nearest says most.
   private func selectAutomatically(
-    _ facts: LineFacts, _ settings: ProfileSettings, _ relay: IPv6Address?
+    _ facts: LineFacts, _ settings: ProfileSettings, _ relays: RelayKnowledge
   ) throws(SelectionError) -> Selection {
     guard let first = facts.prefixes.first else {
       throw SelectionError(.noPrefix, "the line has no global IPv6 prefix yet")
@@ -68,7 +69,7 @@ public struct ProfileCatalog: Sendable {
           let selection = Selection(
             profile: profile,
             softwire: try softwire(
-              profile, facts: LineFacts(prefixes: [prefix]), settings: settings, relay: relay))
+              profile, facts: LineFacts(prefixes: [prefix]), settings: settings, relays: relays))
           if selection.ruleLength > (best?.ruleLength ?? -1) { best = selection }
         } catch {
           failures.append((profile, error))
@@ -102,13 +103,14 @@ public struct ProfileCatalog: Sendable {
   }
 
   private func softwire(
-    _ profile: any ISPProfile, facts: LineFacts, settings: ProfileSettings, relay: IPv6Address?
+    _ profile: any ISPProfile, facts: LineFacts, settings: ProfileSettings, relays: RelayKnowledge
   ) throws(ProfileError) -> Softwire {
     let rules = try answer(profile, settings)
-    let first = try profile.softwire(for: facts, rules: rules, relay: relay, settings: settings)
+    let first = try profile.softwire(for: facts, rules: rules, relay: relays.current, settings: settings)
     // The profile says which relays are allowed; its selector says which of them is used.
     let selected = profile.relaySelector.select(
-      from: [first.relay] + first.allowedRelays.filter { $0 != first.relay }, reachable: [], current: relay)
+      from: [first.relay] + first.allowedRelays.filter { $0 != first.relay }, reachable: relays.reachable,
+      current: relays.current)
     guard let selected, selected != first.relay else { return first }
     return try profile.softwire(for: facts, rules: rules, relay: selected, settings: settings)
   }
@@ -133,6 +135,20 @@ public struct ProfileCatalog: Sendable {
         "this version does not resolve the AFTR's name “\($0.prefix(255))”; give its IPv6 address instead"
       }
         ?? "profile \(profile.id.name) has no rule source")
+  }
+}
+
+/// What is known of a softwire's relays when one of them is chosen.
+public struct RelayKnowledge: Hashable, Sendable {
+  /// The relay in use.
+  public var current: IPv6Address?
+  /// The relays that answered lately; empty if nobody has looked.
+  public var reachable: Set<IPv6Address>
+
+  /// Says what is known; by default nothing.
+  public init(current: IPv6Address? = nil, reachable: Set<IPv6Address> = []) {
+    self.current = current
+    self.reachable = reachable
   }
 }
 

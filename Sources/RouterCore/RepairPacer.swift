@@ -7,7 +7,7 @@
 
 /// Decides when the next look at the kernel may be taken.
 public struct RepairPacer: Sendable {
-  /// So many repairs within ``window`` are taken as accidents.
+  /// So many repairs of one thing within ``window`` are taken as accidents.
   public static let freeRepairs = 4
   /// The time in which repairs are counted, and after which a quiet kernel is trusted again.
   public static let window = Duration.seconds(10)
@@ -18,7 +18,7 @@ public struct RepairPacer: Sendable {
   /// Looks are never closer together than this, whatever happens: events come in crowds.
   public static let spacing = Duration.milliseconds(100)
 
-  private var repairs: [Duration] = []
+  private var repairs: [(what: String, when: Duration)] = []
   private var delay: Duration?
   private var lastLook: Duration?
   private var lastRepair: Duration?
@@ -32,22 +32,24 @@ public struct RepairPacer: Sendable {
   /// Notes a look that was taken.
   /// - Parameters:
   ///   - now: monotonic time.
-  ///   - repaired: whether something had to be put right that nobody had asked to change.
+  ///   - repaired: what had to be put right although nobody had asked for a change, one text for each thing.
   /// - Returns: true if repairs begin to be slowed down with this look, which is worth one report.
-  public mutating func looked(at now: Duration, repaired: Bool) -> Bool {
+  public mutating func looked(at now: Duration, repaired: [String]) -> Bool {
     lastLook = now
-    guard repaired else {
+    guard !repaired.isEmpty else {
       // The damage has to stay away for longer than the delay, or one quiet look would undo the patience.
       if let lastRepair, now - lastRepair > max(Self.window, (delay ?? .zero) * 2) { delay = nil }
       return false
     }
     lastRepair = now
-    repairs = repairs.filter { now - $0 < Self.window } + [now]
+    repairs = repairs.filter { now - $0.when < Self.window } + repaired.map { ($0, now) }
     if let current = delay {
       delay = min(current * 2, Self.longestDelay)
       return false
     }
-    guard repairs.count > Self.freeRepairs else { return false }
+    // Different damage in a row is somebody at work; the same damage again and again is a fight.
+    let isFight = repaired.contains { what in repairs.count { $0.what == what } > Self.freeRepairs }
+    guard isFight else { return false }
     delay = Self.firstDelay
     return true
   }

@@ -23,6 +23,11 @@ actor Reconciler: Service {
   private var isFullCheck = false
   private var failuresInARow = 0
   private var retry: Task<Void, Never>?
+  private var pacer = RepairPacer()
+  /// The state that the kernel has come to rest in: what differs from it later was changed by somebody else.
+  private var settled: DesiredState?
+  /// The relays that answer, where somebody has looked.
+  private var reachableRelays: Set<IPv6Address> = []
   /// A pass and a reload each have kernel and dataplane to themselves.
   private let turns = Turns()
   private let triggers: AsyncStream<Void>
@@ -54,11 +59,19 @@ actor Reconciler: Service {
   func run() async throws {
     lookAgain()
     for await _ in triggers.cancelOnGracefulShutdown() {
+      await pause()
       await turns.take { await self.pass() }
       if failuresInARow > 0 { try? await Task.sleep(for: Self.failurePause) }
     }
     retry?.cancel()
     ServiceManager.notifyStopping()
+  }
+
+  /// Waits until the next look may be taken.
+  private func pause() async {
+    let now = MonotonicClock.now
+    let delay = pacer.nextLook(after: now) - now
+    if delay > .zero { try? await Task.sleep(for: delay) }
   }
 
   /// Asks for another pass; several requests are one.
@@ -104,6 +117,22 @@ actor Reconciler: Service {
     return report
   }
 
+  /// What the relays are to be asked about, while the softwire is up.
+  func probeSubject() -> ProbeSubject? {
+    guard status.state == .up, let selection else { return nil }
+    return ProbeSubject(selection.softwire, targets: setup.configuration.probeTargets)
+  }
+
+  /// Moves to another relay, because the one in use is dead and others answer.
+  func replaceRelay(_ dead: IPv6Address, reachable: Set<IPv6Address>) {
+    guard selection?.softwire.relay == dead else { return }
+    let answering = reachable.sorted().map(\.description).joined(separator: ", ")
+    logger.warning(
+      "nothing comes back through the border relay \(dead), while \(answering) answers: traffic moves there")
+    reachableRelays = reachable
+    lookAgain()
+  }
+
   private func pass() async {
     let retriesDuplicates = isFullCheck
     isFullCheck = false
@@ -116,11 +145,21 @@ actor Reconciler: Service {
       outcome = Outcome(state: .failed, reason: "\(error)")
       retryLater()
     }
+    note(outcome.repaired)
     publish(outcome)
     if !hasLooked {
       hasLooked = true
       logger.notice("ready")
       ServiceManager.notifyReady(status: status.summary)
+    }
+  }
+
+  private func note(_ repaired: [String]) {
+    let what = repaired.joined(separator: ", ")
+    if pacer.looked(at: MonotonicClock.now, repaired: repaired) {
+      logger.warning("something else keeps undoing what routerd sets (\(what)): it is put right ever more rarely now")
+    } else if !repaired.isEmpty, !pacer.isSlowedDown {
+      logger.notice("put right what something else had changed: \(what)")
     }
   }
 
@@ -131,6 +170,8 @@ actor Reconciler: Service {
     var prefixes: [IPv6Prefix] = []
     var devices: [String] = []
     var warnings: [String] = []
+    /// What somebody else had changed.
+    var repaired: [String] = []
   }
 
   private func reconcile(retriesDuplicates: Bool) async throws -> Outcome {
@@ -144,7 +185,7 @@ actor Reconciler: Service {
     do throws(SelectionError) {
       selection = try setup.catalog.select(
         configuration.profile, facts: LineFacts(prefixes: prefixes), settings: configuration.profileSettings,
-        relay: self.selection?.softwire.relay)
+        relays: RelayKnowledge(current: self.selection?.softwire.relay, reachable: reachableRelays))
     } catch {
       // A prefix that went away comes back or is followed by another; nothing is taken down for that.
       guard prefixes.isEmpty else { return Outcome(state: .refused, reason: error.description, prefixes: prefixes) }
@@ -160,6 +201,7 @@ actor Reconciler: Service {
     let desired = DesiredState(configuration, softwire: selection.softwire)
     self.selection = selection
     var plan = Plan(desired: desired, observed: observed, retriesDuplicates: retriesDuplicates)
+    let repaired = settled == desired ? plan.changes.map(\.summary) : []
     for _ in 0..<Self.roundLimit where !plan.changes.isEmpty {
       for change in plan.changes {
         logger.debug("\(change.summary)")
@@ -175,10 +217,11 @@ actor Reconciler: Service {
     if configuration.profileSettings.usesMesh, desired.tunnel.forwardingRules.isEmpty {
       warnings.append("mesh is on, but no rule of the profile \(selection.profile.id.name) is known to allow it")
     }
+    settled = plan.waitingFor == nil && plan.obstacle == nil ? desired : nil
     let state: StatusReport.State = plan.obstacle != nil ? .failed : plan.waitingFor != nil ? .waiting : .up
     return Outcome(
       state: state, reason: plan.obstacle ?? plan.waitingFor, prefixes: prefixes,
-      devices: observed.tunnel?.deviceNames ?? [], warnings: warnings)
+      devices: observed.tunnel?.deviceNames ?? [], warnings: warnings, repaired: repaired)
   }
 
   private func checkCapabilities(for selection: Selection) throws {

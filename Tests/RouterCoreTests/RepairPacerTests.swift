@@ -11,14 +11,22 @@ struct RepairPacerTests {
     for second in stride(from: 0, to: 1000, by: 5) {
       let now = Duration.seconds(second)
       #expect(pacer.nextLook(after: now) == now)
-      let isReport = pacer.looked(at: now, repaired: true)
+      let isReport = pacer.looked(at: now, repaired: ["table"])
       #expect(!isReport && !pacer.isSlowedDown)
+    }
+  }
+
+  @Test func differentDamageInARowIsNoFight() {
+    var pacer = RepairPacer()
+    for number in 0..<100 {
+      _ = pacer.looked(at: .milliseconds(number * 50), repaired: ["thing \(number)"])
+      #expect(!pacer.isSlowedDown)
     }
   }
 
   @Test func looksAreSpaced() {
     var pacer = RepairPacer()
-    _ = pacer.looked(at: .seconds(1), repaired: false)
+    _ = pacer.looked(at: .seconds(1), repaired: [])
     #expect(pacer.nextLook(after: .seconds(1)) == .milliseconds(1100))
     #expect(pacer.nextLook(after: .seconds(2)) == .seconds(2))
   }
@@ -30,7 +38,7 @@ struct RepairPacerTests {
     var reports = 0
     var looks = 0
     while now < .seconds(600) {
-      if pacer.looked(at: now, repaired: true) { reports += 1 }
+      if pacer.looked(at: now, repaired: ["table"]) { reports += 1 }
       looks += 1
       now = pacer.nextLook(after: now)
     }
@@ -43,17 +51,17 @@ struct RepairPacerTests {
     var pacer = RepairPacer()
     var now = Duration.zero
     for _ in 0..<7 {
-      _ = pacer.looked(at: now, repaired: true)
+      _ = pacer.looked(at: now, repaired: ["table"])
       now += .milliseconds(250)
     }
     #expect(pacer.isSlowedDown)
     // A quiet look right after is not enough.
-    _ = pacer.looked(at: now, repaired: false)
+    _ = pacer.looked(at: now, repaired: [])
     #expect(pacer.isSlowedDown)
     now += .seconds(61)
-    _ = pacer.looked(at: now, repaired: false)
+    _ = pacer.looked(at: now, repaired: [])
     #expect(!pacer.isSlowedDown)
-    _ = pacer.looked(at: now, repaired: true)
+    _ = pacer.looked(at: now, repaired: ["table"])
     #expect(!pacer.isSlowedDown)
   }
 }

@@ -118,6 +118,15 @@ public struct ConfigurationFile: Hashable, Sendable {
     try top.section("dslite") { dslite throws(ConfigurationError) in
       try dslite.string("aftr").map { configuration.profileSettings.aftr = $0 }
     }
+    try top.section("probe") { probe throws(ConfigurationError) in
+      if let texts = try probe.strings("targets") {
+        configuration.probeTargets = []
+        for text in texts {
+          configuration.probeTargets.append(
+            try probe.value("targets") { () throws(AddressError) in try IPv4Address(text) })
+        }
+      }
+    }
     try top.section("plugins") { plugins throws(ConfigurationError) in
       try plugins.strings("path").map { configuration.pluginPath = $0 }
     }

@@ -58,6 +58,7 @@ class Routerd:
             "wan": {"interface": "wan0"},
             "lan": {"interfaces": ["lan0"]},
             "softwire": {"dataplane": "tun"},
+            "probe": {"targets": []},  # so that every packet on the line is one of the test's
             "control": {"socket": str(self.directory / "control")},
             "state": {"directory": str(self.directory / "state")},
         }
