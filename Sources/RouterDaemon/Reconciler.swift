@@ -154,8 +154,8 @@ actor Reconciler: Service {
     }
   }
 
-  private func note(_ repaired: [String]) {
-    let what = repaired.joined(separator: ", ")
+  private func note(_ repaired: [Repair]) {
+    let what = repaired.map(\.change.summary).joined(separator: ", ")
     if pacer.looked(at: MonotonicClock.now, repaired: repaired) {
       logger.warning("something else keeps undoing what routerd sets (\(what)): it is put right ever more rarely now")
     } else if !repaired.isEmpty, !pacer.isSlowedDown {
@@ -171,7 +171,7 @@ actor Reconciler: Service {
     var devices: [String] = []
     var warnings: [String] = []
     /// What somebody else had changed.
-    var repaired: [String] = []
+    var repaired: [Repair] = []
   }
 
   private func reconcile(retriesDuplicates: Bool) async throws -> Outcome {
@@ -201,7 +201,7 @@ actor Reconciler: Service {
     let desired = DesiredState(configuration, softwire: selection.softwire)
     self.selection = selection
     var plan = Plan(desired: desired, observed: observed, retriesDuplicates: retriesDuplicates)
-    let repaired = settled == desired ? plan.changes.map(\.summary) : []
+    let repaired = settled == desired ? plan.changes.map { Repair($0, observed: observed) } : []
     for _ in 0..<Self.roundLimit where !plan.changes.isEmpty {
       for change in plan.changes {
         logger.debug("\(change.summary)")

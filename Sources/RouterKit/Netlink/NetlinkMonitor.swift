@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// Tells that links, addresses or routes changed, and nothing more: whoever hears it looks at the kernel again. That makes
+// Tells that links with their IPv4 settings, addresses or routes changed, and nothing more: whoever hears it looks at the kernel again. That makes
 // lost notifications harmless, as long as the loss itself is told, which is what ENOBUFS is.
 
 import CMNL
@@ -18,7 +18,10 @@ public final class NetlinkMonitor: Sendable {
   /// Joins the notifications.
   /// - Parameter receiveBufferSize: the size of the kernel's queue in bytes; nothing means the system's default.
   public init(receiveBufferSize: Int? = nil) throws(NetlinkError) {
-    let groups = [RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE]
+    let groups = [
+      RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_IFADDR,
+      RTNLGRP_IPV6_ROUTE,
+    ]
     do {
       socket = try RouteSocket(
         groups: groups.map(\.rawValue), receiveBufferSize: receiveBufferSize.map { CInt(clamping: $0) })
@@ -75,7 +78,7 @@ public final class NetlinkMonitor: Sendable {
   private static func isNews(_ message: Message) -> Bool {
     switch Int(message.type) {
     case RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR, RTM_NEWROUTE, RTM_DELROUTE,
-      Int(NLMSG_OVERRUN):
+      RTM_NEWNETCONF, Int(NLMSG_OVERRUN):
       true
     default:
       false
