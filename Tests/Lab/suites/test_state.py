@@ -10,6 +10,7 @@ settings, and the nftables rules without handles and counters.
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -140,6 +141,16 @@ def test_teardown_removes_exactly_what_routerd_made(lab: tuple[Line, Routerd]) -
     routerd.cli("teardown")
     assert_same(before, settled(line.ce))
     routerd.cli("teardown")  # and again: nothing is left to remove, which is no error
+    assert_same(before, settled(line.ce))
+
+
+def test_teardown_needs_no_plugin(lab: tuple[Line, Routerd], tmp_path: Path) -> None:
+    line, routerd = lab
+    before = settled(line.ce)
+    routerd.start_up()
+    routerd.stop()
+    routerd.configure({"plugins": {"path": [str(tmp_path)]}})
+    routerd.cli("teardown")
     assert_same(before, settled(line.ce))
 
 
