@@ -116,8 +116,9 @@ def test_unrelated_changes_cause_no_transaction(lab: tuple[Line, Routerd]) -> No
         ["ip", "-4", "addr", "flush", "dev", "softwire0"],
         ["ip", "link", "set", "softwire0", "down"],
         ["nft", "delete", "table", "inet", "routerd"],
+        ["sh", "-c", "echo 0 >/proc/sys/net/ipv4/conf/lan0/forwarding"],
     ],
-    ids=["route", "address", "link", "rules"],
+    ids=["route", "address", "link", "rules", "forwarding"],
 )
 def test_damage_is_repaired(lab: tuple[Line, Routerd], damage: list[str]) -> None:
     line, routerd = lab
