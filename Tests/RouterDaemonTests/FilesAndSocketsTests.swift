@@ -45,7 +45,8 @@ struct FilesAndSocketsTests {
     try InstanceLock(socket: "\(folder.path)/control").release()
   }
 
-  @Test func aClientHasOneDeadlineForTheWholeFrame() async throws {
+  /// Each byte comes in time, the frame does not. (Other tests may hold the threads for a while, hence minutes.)
+  @Test(.timeLimit(.minutes(2))) func aClientHasOneDeadlineForTheWholeFrame() async throws {
     var ends: [CInt] = [0, 0]
     #expect(socketpair(AF_UNIX, CInt(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue), 0, &ends) == 0)
     let server = UnixSocket.adopting(ends[0])
@@ -57,18 +58,16 @@ struct FilesAndSocketsTests {
         try await Task.sleep(for: .milliseconds(50))
       }
     }
-    let begin = ContinuousClock.now
     let frame = await server.readFrame(within: .milliseconds(400))
     dribble.cancel()
     _ = await dribble.result
     #expect(frame == nil)
-    #expect(ContinuousClock.now - begin < .seconds(5))
     let isWritten = client.write(Array("end\u{0}more".utf8))
     #expect(isWritten)
-    let rest = await server.readFrame(within: .seconds(5))
+    let rest = await server.readFrame(within: .seconds(60))
     #expect(rest?.suffix(3) == Array("end".utf8)[...])
     _ = consume client
-    let closed = await server.readFrame(within: .seconds(5))
+    let closed = await server.readFrame(within: .seconds(60))
     #expect(closed == nil)
   }
 
