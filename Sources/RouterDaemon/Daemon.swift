@@ -56,12 +56,9 @@ public struct Daemon: Sendable {
 
   /// Removes everything that a daemon with this configuration made.
   /// - Throws: if a daemon runs, which would make it all again.
-  public func teardown() async throws {
-    let lock = try InstanceLock(socket: setup.configuration.controlSocket)
-    let kernel = Kernel(
-      dataplane: setup.dataplane.makeDataplane(log: LoggerPluginLog(logger)),
-      settings: SettingsRecord(folder: setup.configuration.stateDirectory))
-    try await kernel.teardown()
+  public static func teardown(_ configuration: Configuration) throws {
+    let lock = try InstanceLock(socket: configuration.controlSocket)
+    try Kernel.teardown(SettingsRecord(folder: configuration.stateDirectory))
     lock.release()
   }
 }

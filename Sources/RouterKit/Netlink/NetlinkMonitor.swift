@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// Tells that links with their IPv4 settings, addresses or routes changed, and nothing more: whoever hears it looks at the kernel again. That makes
-// lost notifications harmless, as long as the loss itself is told, which is what ENOBUFS is.
+// Tells that links, their IPv4 settings, addresses or routes changed, and nothing more: whoever hears it looks at the
+// kernel again. That makes lost notifications harmless, as long as the loss itself is told, which is what ENOBUFS is.
 
 import CMNL
 import Glibc
@@ -77,8 +77,8 @@ public final class NetlinkMonitor: Sendable {
 
   private static func isNews(_ message: Message) -> Bool {
     switch Int(message.type) {
-    case RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR, RTM_NEWROUTE, RTM_DELROUTE,
-      RTM_NEWNETCONF, Int(NLMSG_OVERRUN):
+    case RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR, RTM_NEWROUTE, RTM_DELROUTE, RTM_NEWNETCONF,
+      RTM_DELNETCONF, Int(NLMSG_OVERRUN):
       true
     default:
       false
