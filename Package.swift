@@ -27,7 +27,7 @@ func profile(_ name: String, dataFile: String? = nil) -> [Target] {
 }
 
 let profiles = ["BIGLOBE", "OCN", "NURO", "V6Plus", "DSLite"]
-let dataplanes = ["TUN"]
+let dataplanes = ["IP6Tnl", "TUN"]
 
 let package = Package(
   name: "routerd",
@@ -75,7 +75,7 @@ let package = Package(
   ]
     + profile("BIGLOBE", dataFile: "BIGLOBE.rules") + profile("OCN", dataFile: "OCN.rules")
     + profile("NURO", dataFile: "NURO.rules") + profile("V6Plus", dataFile: "V6Plus.rules") + profile("DSLite")
-    + plugin("TUN", path: "Plugins/Dataplanes/TUN", shim: "CTUN") + [
+    + plugin("IP6Tnl", path: "Plugins/Dataplanes/IP6Tnl") + plugin("TUN", path: "Plugins/Dataplanes/TUN", shim: "CTUN") + [
       // What tests share: network namespaces of their own.
       .target(name: "TestSupport", dependencies: ["CTestSupport"], path: "Tests/TestSupport"),
       .target(name: "CTestSupport", path: "Tests/CTestSupport"),
@@ -84,6 +84,7 @@ let package = Package(
       .testTarget(name: "NFTablesTests", dependencies: ["NFTables", routerKit, "TestSupport"]),
       .testTarget(name: "PortSetNATTests", dependencies: ["PortSetNAT", "NFTables", routerKit, "TestSupport"]),
       .testTarget(name: "ConntrackTests", dependencies: ["Conntrack", routerKit, "TestSupport"]),
+      .testTarget(name: "IP6TnlTests", dependencies: ["IP6Tnl", routerKit, "TestSupport"]),
       .testTarget(name: "TUNTests", dependencies: ["TUN", routerKit, "TestSupport"]),
       .testTarget(
         name: "RouterCoreTests", dependencies: ["RouterCore", "PortSetNAT", "NFTables", routerKit, "TestSupport"]),

@@ -7,7 +7,10 @@
 #include <linux/if.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
+#include <linux/if_tunnel.h>
+#include <linux/in.h>
 #include <linux/ip.h>
+#include <linux/ip6_tunnel.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 
