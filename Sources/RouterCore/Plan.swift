@@ -166,11 +166,11 @@ public struct Plan: Hashable, Sendable {
     _ desired: DesiredState, _ observed: ObservedState, _ devices: [Link], _ wan: Link
   ) {
     let wanted = devices.map(desired.address(on:))
-    for address in observed.ipv4Addresses
-    where address.protocol == .routerd && !wanted.contains(where: { $0.isSameObject(as: address) }) {
-      changes.append(.removeIPv4Address(address))
-      if address.address != desired.ipv4Address { changes.append(.forgetFlows(address.address)) }
+    let stale = observed.ipv4Addresses.filter { address in
+      address.protocol == .routerd && !wanted.contains { $0.isSameObject(as: address) }
     }
+    changes += stale.map { .removeIPv4Address($0) }
+    changes += Set(stale.map(\.address)).subtracting([desired.ipv4Address]).sorted().map { .forgetFlows($0) }
     for link in observed.links where link.isRouterds && !desired.deviceNames.contains(link.name) {
       changes.append(.removeDevice(link.name))
     }

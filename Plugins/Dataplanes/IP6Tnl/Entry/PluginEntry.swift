@@ -2,6 +2,7 @@
 //
 // The plugin's entry.
 
+internal import IP6Tnl
 internal import RouterKit
 
 /// Registers the dataplane; the loader looks this function up by its C name.
