@@ -33,6 +33,7 @@ public struct Daemon: Sendable {
     for file in plugins.files {
       if case .skipped(let reason) = file.state { logger.warning("plugin \(file.path) is skipped: \(reason)") }
     }
+    if let reason = setup.dataplaneReason { logger.notice("\(reason)") }
     // Events are collected before the first look, so that nothing falls between the two.
     let monitors: [any KernelMonitor] = [try NetlinkMonitor(), try NFTablesMonitor()]
     let reconciler = Reconciler(file: file, plugins: plugins, setup: setup, logger: logger)

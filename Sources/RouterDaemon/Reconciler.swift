@@ -105,6 +105,7 @@ actor Reconciler: Service {
       try await kernel.dataplane.remove(deviceName: setup.configuration.softwire.device)
       kernel = Self.kernel(next, logger)
     }
+    if let reason = next.dataplaneReason, reason != setup.dataplaneReason { logger.notice("\(reason)") }
     setup = next
     logger.info("configuration read again")
     await pass()
@@ -176,8 +177,7 @@ actor Reconciler: Service {
 
   private func reconcile(retriesDuplicates: Bool) async throws -> Outcome {
     let configuration = setup.configuration
-    let device = configuration.softwire.device
-    var observed = try await kernel.observe(deviceName: device)
+    var observed = try Kernel.observe()
     let prefixes =
       configuration.wan.prefixes.isEmpty
       ? observed.linePrefixes(on: configuration.wan.interface) : configuration.wan.prefixes
@@ -198,8 +198,10 @@ actor Reconciler: Service {
       return Outcome(state: .refused, reason: obstacle.description, prefixes: prefixes)
     }
     try checkCapabilities(for: selection)
-    let desired = DesiredState(configuration, softwire: selection.softwire)
+    let desired = DesiredState(
+      configuration, softwire: selection.softwire, deviceNames: setup.dataplane.deviceNames(for:))
     self.selection = selection
+    observed.tunnel = try await kernel.dataplane.observe(desired.tunnel)
     var plan = Plan(desired: desired, observed: observed, retriesDuplicates: retriesDuplicates)
     let repaired = settled == desired ? plan.changes.map { Repair($0, observed: observed) } : []
     for _ in 0..<Self.roundLimit where !plan.changes.isEmpty {
@@ -207,7 +209,7 @@ actor Reconciler: Service {
         logger.debug("\(change.summary)")
         try await kernel.apply(change, observed: observed)
       }
-      observed = try await kernel.observe(deviceName: device)
+      observed = try await kernel.observe(desired.tunnel)
       plan = Plan(desired: desired, observed: observed)
     }
     guard plan.changes.isEmpty else {

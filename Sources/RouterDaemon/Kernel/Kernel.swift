@@ -15,10 +15,10 @@ struct Kernel: Sendable {
   let settings: SettingsRecord
 
   /// Looks at everything that a plan depends on.
-  /// - Parameter deviceName: the name of the tunnel device.
-  func observe(deviceName: String) async throws -> ObservedState {
+  /// - Parameter tunnel: the wanted tunnel.
+  func observe(_ tunnel: TunnelSpec) async throws -> ObservedState {
     var observed = try Self.observe()
-    observed.tunnel = try await dataplane.observe(deviceName: deviceName)
+    observed.tunnel = try await dataplane.observe(tunnel)
     return observed
   }
 
