@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// The loop with a dataplane that only watches how it is called. The WAN interface does not exist, so nothing is planned.
+// The loop with a dataplane that only watches how it is called. The line is known, but its interface does not exist, so
+// nothing is changed.
 
 import ControlProtocol
 import Glibc
@@ -16,7 +17,7 @@ import Testing
 private final class WatchfulDataplane: Dataplane, DataplaneProvider {
   let id: PluginID
   let title = "a dataplane that only watches"
-  let capabilities: DataplaneCapabilities = []
+  let capabilities: DataplaneCapabilities = [.mapE]
   private let calls = Mutex<(open: Int, all: Int, overlapping: Int)>((0, 0, 0))
 
   init() throws {
@@ -29,7 +30,7 @@ private final class WatchfulDataplane: Dataplane, DataplaneProvider {
   func missingRequirement() -> String? { nil }
   func makeDataplane(log: any PluginLog) -> any Dataplane { self }
 
-  func observe(deviceName: String) async throws(DataplaneError) -> TunnelState? {
+  func observe(_ tunnel: TunnelSpec) async throws(DataplaneError) -> TunnelState? {
     calls.withLock {
       $0.open += 1
       $0.all += 1
@@ -48,9 +49,11 @@ private final class WatchfulDataplane: Dataplane, DataplaneProvider {
 struct ReconcilerTests {
   @Test func passesAndReloadsNeverOverlap() async throws {
     let folder = try TemporaryFolder()
-    let file = ConfigurationFile(path: try folder.write("routerd.toml", "[wan]\ninterface = \"no-such-wan\"\n"))
+    let text = "[wan]\ninterface = \"no-such-wan\"\nprefix = \"2404:7a82:4d02:4100::/56\"\n"
+    let file = ConfigurationFile(path: try folder.write("routerd.toml", text))
     let dataplane = try WatchfulDataplane()
-    let plugins = PluginSet(files: [], plugins: [.dataplane(dataplane)], duplicates: [])
+    let profiles = BuildFolder.plugins.profiles.map { Plugin.profile($0) }
+    let plugins = PluginSet(files: [], plugins: profiles + [.dataplane(dataplane)], duplicates: [])
     let setup = try Setup(configuration: try file.load(), plugins: plugins)
     let reconciler = Reconciler(
       file: file, plugins: plugins, setup: setup, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
