@@ -193,7 +193,9 @@ struct Listing {
             ? nil : type(NFTNL_SET_DATA_TYPE, NFTNL_SET_DATA_LEN, NFTNL_UDATA_SET_DATABYTEORDER),
           dynamic: dynamic, elements: [:], flags: flags & ~map))
     }
-    for index in sets.indices where sets[index].dynamic == nil { sets[index].elements = try elements(of: sets[index].name, in: table) }
+    for index in sets.indices where sets[index].dynamic == nil {
+      sets[index].elements = try elements(of: sets[index].name, in: table)
+    }
     return sets
   }
 

@@ -42,7 +42,8 @@ public struct DesiredState: Hashable, Sendable {
     }
     nat = NATSpec(
       devices: [configuration.softwire.device], localAddress: softwire.localAddress, relays: softwire.allowedRelays,
-      admitsMesh: !tunnel.forwardingRules.isEmpty, kind: kind)
+      admitsMesh: !tunnel.forwardingRules.isEmpty, kind: kind, forwards: configuration.forwards,
+      filtering: configuration.nat.filtering, timeouts: configuration.nat.timeouts)
   }
 
   /// What the IPv4 settings of the tunnel device should be. The device is reached from anywhere, so reverse path

@@ -32,7 +32,8 @@ import Testing
     .connection(.status, into: .r1), .connection(.direction, into: .r1), .immediate([1, 2], into: .r2),
     .hasExtension(ExtensionHeader(.ipv6, number: 44, offset: 0, length: 1), into: .r1),
     .connectionEnd(.ipv4Source, .original, into: .r2), .connectionEnd(.sourcePort, .reply, into: .r2Second),
-    .connectionEnd(.ipv4Destination, .original, into: .r1Second), .connectionEnd(.sourcePort, .original, into: .r1Third),
+    .connectionEnd(.ipv4Destination, .original, into: .r1Second),
+    .connectionEnd(.sourcePort, .original, into: .r1Third),
     .update(set: "owners", key: .r1, data: nil), .update(set: "cone", key: .r1, data: .r2), .timeout("tcp"),
     .counter("c"), .verdict(.return),
   ]

@@ -42,9 +42,9 @@ struct Kernel: Sendable {
     case .applyTable(let table):
       let nftables = try NFTablesSocket()
       try nftables.apply(plan(from: observed.table, to: table))
-    case .forgetFlows(let address):
+    case .forgetFlows(let address, let ports):
       let conntrack = try ConntrackSocket()
-      _ = try conntrack.deleteEntries(translatedTo: address)
+      _ = try conntrack.deleteEntries(of: address, ports: ports)
     case .setIPv4Settings(let interface, let index, let settings):
       if let link = observed.link(named: interface), !link.isRouterds {
         try self.settings.remember(link, changing: settings.keys)

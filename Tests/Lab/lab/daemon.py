@@ -19,16 +19,24 @@ from .waiting import wait_for
 Config = Mapping[str, Any]
 
 
-def toml(config: Config) -> str:
-    """Writes nested mappings as TOML; plain values first, as TOML demands."""
+def toml(config: Config, path: str = "") -> str:
+    """Writes nested mappings and lists of mappings as TOML; plain values first, as TOML demands."""
 
     def value(item: Any) -> str:
         if isinstance(item, (list, tuple)):
             return "[" + ", ".join(value(each) for each in item) + "]"
         return json.dumps(item)
 
-    plain = [f"{key} = {value(item)}" for key, item in config.items() if not isinstance(item, Mapping)]
-    tables = [f"\n[{key}]\n{toml(item)}" for key, item in config.items() if isinstance(item, Mapping)]
+    def sections(item: Any) -> list[Config]:
+        items = item if isinstance(item, (list, tuple)) else [item]
+        return [each for each in items if isinstance(each, Mapping)]
+
+    plain = [f"{key} = {value(item)}" for key, item in config.items() if not sections(item)]
+    tables = [
+        (f"\n[{path}{key}]\n" if isinstance(item, Mapping) else f"\n[[{path}{key}]]\n") + toml(each, f"{path}{key}.")
+        for key, item in config.items()
+        for each in sections(item)
+    ]
     return "\n".join([*plain, *tables]) + "\n"
 
 
