@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -185,6 +186,22 @@ class Routerd:
 
     def counters(self) -> dict[str, int]:
         return self.status().get("counters", {})
+
+    def reload(self, changes: Config | None = None) -> dict[str, Any]:
+        """Has the running daemon go by a changed configuration; the status when that has been done."""
+        self.configure(changes or {})
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
+            control.settimeout(30)
+            control.connect(self.config["control"]["socket"])
+            control.sendall(b'"reload"\0')
+            answer = b""
+            while not answer.endswith(b"\0"):
+                chunk = control.recv(65536)
+                assert chunk, f"the daemon broke off; its log:\n{self.log}"
+                answer += chunk
+        reply = json.loads(answer[:-1])
+        assert "error" not in reply, f"the daemon refuses: {reply['error']}"
+        return reply["status"]
 
     def memory(self) -> dict[str, int]:
         """Resident and proportional set size in KiB."""
