@@ -52,7 +52,8 @@ let package = Package(
     .target(
       name: "RouterDaemon",
       dependencies: [
-        "RouterCore", "PortSetNAT", "NFTables", "Conntrack", "Systemd", "ControlProtocol", routerKit, logging,
+        "RouterCore", "PortSetNAT", "NFTables", "Conntrack", "Systemd", "ControlProtocol", "CLinux", routerKit,
+        logging,
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
         .product(name: "TOMLKit", package: "TOMLKit"),
@@ -68,6 +69,7 @@ let package = Package(
     .target(name: "NFTables", dependencies: ["CNFTNL", routerKit], linkerSettings: [.linkedLibrary("mnl")]),
     .target(name: "Conntrack", dependencies: ["CConntrack", routerKit], linkerSettings: [.linkedLibrary("mnl")]),
     .target(name: "Systemd", dependencies: ["CSystemd"]),
+    .systemLibrary(name: "CLinux"),
     .systemLibrary(name: "CNFTNL", pkgConfig: "libnftnl", providers: [.apt(["libnftnl-dev"])]),
     .systemLibrary(
       name: "CConntrack", pkgConfig: "libnetfilter_conntrack", providers: [.apt(["libnetfilter-conntrack-dev"])]),
@@ -88,7 +90,8 @@ let package = Package(
       .testTarget(
         name: "RouterCoreTests", dependencies: ["RouterCore", "PortSetNAT", "NFTables", routerKit, "TestSupport"]),
       .testTarget(
-        name: "RouterDaemonTests", dependencies: ["RouterDaemon", "RouterCore", routerKit, "TestSupport"]),
+        name: "RouterDaemonTests",
+        dependencies: ["RouterDaemon", "RouterCore", "ControlProtocol", routerKit, logging, "TestSupport"]),
     ],
   swiftLanguageModes: [.v6]
 )

@@ -52,6 +52,7 @@ public struct Plan: Hashable, Sendable {
       return
     }
     guard prepareLocalAddress(desired, observed, wan, retriesDuplicates) else { return }
+    if !wan.isUp || !wan.hasCarrier { warnings.append("\(wan.name) has no link: is the cable plugged in?") }
     guard let tunnel = observed.tunnel, let device = observed.link(named: desired.tunnel.deviceName) else {
       changes.append(.applyTunnel(desired.tunnel))
       return

@@ -39,6 +39,7 @@ public struct Daemon: Sendable {
     let services: [any Service] = [
       ControlServer(path: setup.configuration.controlSocket, reconciler: reconciler, logger: logger),
       KernelWatcher(monitors: monitors, reconciler: reconciler, logger: logger),
+      RelayProber(reconciler: reconciler, logger: logger),
       ReloadOnHangup(reconciler: reconciler),
       reconciler,
     ]

@@ -116,6 +116,16 @@ struct PlanTests {
     #expect(!address.flags.contains(.noDuplicateDetection))
   }
 
+  @Test func aLineWithoutCarrierIsWarnedOf() throws {
+    var kernel = SimulatedKernel()
+    let desired = try desired()
+    _ = kernel.settle(desired)
+    let wan = try #require(kernel.state.links.firstIndex { $0.name == "wan0" })
+    kernel.state.links[wan].hasCarrier = false
+    let plan = kernel.settle(desired)
+    #expect(plan.changes.isEmpty && plan.warnings.count == 1 && plan.warnings[0].contains("wan0 has no link"))
+  }
+
   @Test func touchesNothingElseBeforeTheAddressIsUsable() throws {
     var kernel = SimulatedKernel()
     _ = kernel.settle(try desired())

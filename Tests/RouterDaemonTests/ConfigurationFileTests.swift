@@ -44,6 +44,8 @@ struct ConfigurationFileTests {
       unconfirmed = true
       [dslite]
       aftr = "transix"
+      [probe]
+      targets = ["192.0.2.1"]
       [plugins]
       path = ["/a", "/b"]
       [control]
@@ -58,6 +60,7 @@ struct ConfigurationFileTests {
     #expect(configuration.softwire.mtu == 1400 && configuration.softwire.metric == 7)
     #expect(configuration.profileSettings.usesMesh && configuration.profileSettings.usesUnconfirmedRules)
     #expect(configuration.profileSettings.aftr == "transix")
+    #expect(configuration.probeTargets == [IPv4Address(192, 0, 2, 1)])
     #expect(configuration.pluginPath == ["/a", "/b"])
     #expect(configuration.controlSocket == "/run/x" && configuration.stateDirectory == "/var/x")
   }

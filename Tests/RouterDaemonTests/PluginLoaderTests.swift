@@ -75,6 +75,32 @@ struct PluginLoaderTests {
     #expect(reason.contains("cannot be opened"), "\(reason)")
   }
 
+  /// Each of these would hold or end the process if dlopen got it: a test that hangs or crashes has failed.
+  @Test func survivesWhatTheDynamicLinkerDoesNot() throws {
+    let folder = try TemporaryFolder()
+    try shell(
+      """
+      cd '\(folder.path)'
+      mkfifo libFIFO.so
+      mkdir libFolder.so
+      ln -s libLoop.so libLoop.so
+      head -c 100000 '\(BuildFolder.path)/libTUN.so' > libPart.so
+      """)
+    let files = PluginLoader(locator: PluginLocator(configured: [folder.path])).load().files
+    let wanted = [
+      "libFIFO": "no regular file", "libFolder": "no regular file", "libLoop": "symbolic", "libPart": "cut off",
+    ]
+    #expect(files.count == wanted.count)
+    for file in files {
+      guard case .skipped(let reason) = file.state else {
+        Issue.record("\(file.path) was loaded")
+        continue
+      }
+      let name = try #require(wanted.keys.first { file.path.hasSuffix("/\($0).so") })
+      #expect(wanted[name].map(reason.contains) == true, "\(file.path): \(reason)")
+    }
+  }
+
   @Test func skipsAProfileWhoseTableIsBrokenOrMissing() throws {
     let folder = try TemporaryFolder()
     try shell("cp '\(BuildFolder.path)/libNURO.so' '\(folder.path)'")

@@ -42,7 +42,7 @@ public struct DataplaneCapabilities: OptionSet, Hashable, Sendable {
   public static let receiveFromOtherRelays = DataplaneCapabilities(rawValue: 1 << 3)
 }
 
-/// A running dataplane. Calls are idempotent and never overlap.
+/// A running dataplane. Calls are idempotent and never overlap, except that ``counters()`` may come at any time.
 public protocol Dataplane: Sendable {
   /// What exists now under `deviceName`; nothing if there is no such tunnel.
   /// - Throws: ``DataplaneError`` if the kernel cannot be asked, or if the device belongs to somebody else.

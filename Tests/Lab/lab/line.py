@@ -17,14 +17,12 @@ WAN interface, as when an ISP has been changed and both prefixes are still valid
 """
 
 import shutil
-import tempfile
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Self
 
 from .isps import AFTR, MAPDomain, Subscriber
 from .judge import Judge
-from .netns import Namespace, link
+from .netns import Namespace, link, scratch_folder
 from .servers import Servers
 
 ROUTER = "192.168.1.1"
@@ -124,7 +122,7 @@ class Line:
             judge.assert_clean()
 
     def _build(self) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="routerd-lab-"))
+        self.directory = scratch_folder()
         self._stack.callback(shutil.rmtree, self.directory, ignore_errors=True)
         self.isp = self._stack.enter_context(Namespace("isp"))
         self.core = self._stack.enter_context(Namespace("core"))

@@ -15,7 +15,7 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +25,7 @@ from typing import IO, Self
 _CLONE_NEWNET = 0x40000000
 _RUN = Path("/run/netns")
 _NAME = re.compile(r"rl(\d+)n\d+-\w+")
+_SCRATCH = "routerd-lab-"
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _count = itertools.count()
@@ -160,9 +161,14 @@ def close_all() -> None:
 
 
 def exit_on_sigterm() -> None:
-    """Turns SIGTERM into a normal exit, so that `finally` blocks and exit handlers run."""
+    """Makes SIGTERM work like Ctrl-C, so that `finally` blocks and exit handlers run, in pytest too."""
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def scratch_folder() -> Path:
+    """A new folder for files of this process."""
+    return Path(tempfile.mkdtemp(prefix=f"{_SCRATCH}{os.getpid()}-"))
 
 
 _swept = False
@@ -178,6 +184,10 @@ def _sweep_once() -> None:
         match = _NAME.fullmatch(path.name)
         if match and not Path("/proc", match[1]).exists():
             run("ip", "netns", "delete", path.name, check=False)
+    for path in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*-*"):
+        owner = path.name.removeprefix(_SCRATCH).partition("-")[0]
+        if owner.isdecimal() and not Path("/proc", owner).exists():
+            shutil.rmtree(path, ignore_errors=True)
     for tool in ("ip", "nft", "ethtool", "ping", "setpriv"):
         if shutil.which(tool) is None:
             raise FileNotFoundError(f"the lab needs `{tool}`: run `make install-deps`")

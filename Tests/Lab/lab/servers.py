@@ -12,6 +12,7 @@ import hashlib
 import socket
 import threading
 from collections.abc import Iterable
+from typing import Any
 
 from .netns import Namespace
 
@@ -68,6 +69,7 @@ class Servers:
 
     def _serve(self, ready: threading.Event) -> None:
         asyncio.set_event_loop(self._loop)
+        self._loop.set_exception_handler(_report_all_but_resets)
         self._loop.run_until_complete(self._listen())
         self._loop.call_soon(ready.set)
         self._loop.run_forever()
@@ -128,6 +130,12 @@ class _Datagrams(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         answer = f"{addr[0]} {addr[1]}".encode() if self._mirror else data
         self._transport.sendto(answer, addr)
+
+
+def _report_all_but_resets(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Clients of the lab end connections as they like; that is no error of the servers."""
+    if not isinstance(context.get("exception"), ConnectionError):
+        loop.default_exception_handler(context)
 
 
 def _bound(inet: Namespace, kind: int, address: str, port: int) -> socket.socket:

@@ -175,6 +175,27 @@ def test_a_fragment_overrides_the_file(routerd: Routerd) -> None:
         fragment.unlink()
 
 
+def test_a_broken_configuration_is_an_error_in_json_too(routerd: Routerd) -> None:
+    done = routerd.ce.run(
+        *routerd.command[:1], "calc", "2404:7a82:4d02:4100::/56", "--json", "--config", "/nonexistent/x.toml", check=False
+    )
+    assert done.returncode == 78
+    assert "/nonexistent/x.toml" in json.loads(done.stdout)["error"]["message"]
+
+
+def test_profile_set_tells_of_a_file_that_counts_more(routerd: Routerd) -> None:
+    routerd.fragments.mkdir(exist_ok=True)
+    later = routerd.fragments / "90-test.toml"
+    later.write_text('profile = "biglobe"\n')
+    try:
+        done = routerd.cli("profile", "set", "nuro", check=False)
+        assert done.returncode == 1
+        assert "biglobe" in done.stderr
+    finally:
+        later.unlink()
+        (routerd.fragments / "50-profile.toml").unlink(missing_ok=True)
+
+
 def test_a_missing_configuration_file(routerd: Routerd) -> None:
     done = routerd.ce.run(*routerd.command[:1], "check-config", "--config", "/nonexistent/x.toml", check=False)
     assert done.returncode == 78

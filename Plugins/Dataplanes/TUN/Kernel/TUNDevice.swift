@@ -32,8 +32,10 @@ struct TUNDevice: Sendable {
       throw DataplaneError("the TUN device \(name) vanished while it was being set up")
     }
     if existing == nil {
-      try Self.kernel { () throws(NetlinkError) in try netlink.setLink(
-          link.index, alias: Link.routerdAlias, makesIPv6Addresses: false) }
+      try Self.kernel { () throws(NetlinkError) in
+        try netlink.setLink(
+          link.index, alias: Link.routerdAlias, makesIPv6Addresses: false)
+      }
       let result = routerd_tun_set_persistent(descriptor.number, 1)
       guard result == 0 else {
         throw DataplaneError("cannot make the TUN device \(name) persistent: \(SystemError(code: -result))")
