@@ -2,6 +2,7 @@
 """routerd under test: its configuration in a folder of its own, its life, and its command line."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -66,7 +67,7 @@ class Routerd:
             "profile": "auto",
             "wan": {"interface": "wan0"},
             "lan": {"interfaces": ["lan0"]},
-            "softwire": {"dataplane": "tun"},
+            "softwire": {"dataplane": os.environ.get("ROUTERD_DATAPLANE") or "tun"},
             "probe": {"targets": []},  # so that every packet on the line is one of the test's
             "control": {"socket": str(self.directory / "control")},
             "state": {"directory": str(self.directory / "state")},
