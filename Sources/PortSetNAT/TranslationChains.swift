@@ -32,14 +32,17 @@ struct TranslationChains {
 
   private let address: IPv4Address
   private let share: Share
+  private let forwarding: ForwardingChains
 
-  init(address: IPv4Address, portSet: PortSet?) {
+  init(address: IPv4Address, portSet: PortSet?, spec: NATSpec) {
     self.address = address
-    if let portSet {
-      share = PrivateRange(for: portSet).map { .ports($0) } ?? .nothing
-    } else {
-      share = .wholeAddress
-    }
+    let range = portSet.flatMap { PrivateRange(for: $0, reserving: spec.forwards.map(\.external)) }
+    share = portSet == nil ? .wholeAddress : range.map { .ports($0) } ?? .nothing
+    // Another address or set makes another map: what is in this one would lead the world to wrong places.
+    let owner = "\(address) \(portSet.map { "\($0.psidOffset)/\($0.psidLength)/\($0.psid)" } ?? "whole")"
+    forwarding = ForwardingChains(
+      address: address, range: range, forwards: spec.forwards,
+      cone: spec.filtering == .endpointIndependent ? DynamicSet(timeout: spec.timeouts.udp, comment: owner) : nil)
   }
 
   private var range: PrivateRange? {
@@ -61,18 +64,19 @@ struct TranslationChains {
   }
 
   var sets: [NamedSet] {
-    guard isShared else { return [] }
-    var sets = [
-      NamedSet(name: SetName.portProtocols, of: .ipProtocol, [[ProtocolNumber.tcp], [ProtocolNumber.udp]]),
-      NamedSet(
-        name: SetName.sharingProtocols, of: .ipProtocol,
-        [[ProtocolNumber.icmp], [ProtocolNumber.tcp], [ProtocolNumber.udp]]),
-      NamedSet(name: SetName.echoTypes, of: .icmpType, [[0], [8]]),
-      NamedSet(name: SetName.errorTypes, of: .icmpType, [[3], [11], [12]]),
-      NamedSet(name: SetName.realPorts, of: .port, (range?.realPorts ?? []).map(\.networkBytes)),
-    ]
+    guard isShared else { return forwarding.sets }
+    var sets =
+      forwarding.sets + [
+        NamedSet(name: SetName.portProtocols, of: .ipProtocol, [[ProtocolNumber.tcp], [ProtocolNumber.udp]]),
+        NamedSet(
+          name: SetName.sharingProtocols, of: .ipProtocol,
+          [[ProtocolNumber.icmp], [ProtocolNumber.tcp], [ProtocolNumber.udp]]),
+        NamedSet(name: SetName.echoTypes, of: .icmpType, [[0], [8]]),
+        NamedSet(name: SetName.errorTypes, of: .icmpType, [[3], [11], [12]]),
+        NamedSet(name: SetName.realPorts, of: .port, (range?.realPorts ?? []).map(\.networkBytes)),
+      ]
     if let range, isRemapped {
-      let pairs = range.slots.map { ($0.networkBytes, $1.networkBytes) }
+      let pairs = range.slots.map { ($0.real.networkBytes, $0.private.networkBytes) }
       sets += [
         NamedSet(
           name: SetName.realToPrivate, from: .port, to: .port, Dictionary(pairs) { first, _ in first }),
@@ -85,7 +89,8 @@ struct TranslationChains {
   }
 
   var chains: [Chain] {
-    let always = [inbound, fromSoftwire, forwards, input, forward, unsolicited, sourceNAT, outbound, leaving]
+    let always =
+      [inbound, fromSoftwire, input, forward, unsolicited, sourceNAT, outbound, leaving] + forwarding.chains
     guard isShared else { return always }
     return always + [quotedIn, quotedOut] + (isRemapped ? [remap, toSoftwire] : [])
   }
@@ -129,11 +134,6 @@ struct TranslationChains {
       ])
   }
 
-  /// Port forwards go here.
-  private var forwards: Chain {
-    Chain(name: "dstnat", base: BaseChain(hook: .prerouting, priority: -100, kind: .nat), rules: [])
-  }
-
   private var input: Chain {
     Chain(
       name: "input", base: BaseChain(hook: .input, priority: 0),
@@ -154,10 +154,11 @@ struct TranslationChains {
       name: "unsolicited",
       rules: [
         Rule(.hasState([.established, .related]) + .accept, comment: "answers, and errors about what we sent"),
+        Rule(.hasStatus(.destinationNAT) + .jump(TimeoutChain.name), comment: "how long silence may last"),
         Rule(.hasStatus(.destinationNAT) + .accept, comment: "forwarded ports"),
         Rule(
-          .isIPv4 + .isProtocol(ProtocolNumber.icmp) + .is(.icmpType, [8]) + .hasState(.new) + .accept,
-          comment: "we answer pings"),
+          .isIPv4 + .isProtocol(ProtocolNumber.icmp) + .is(.icmpType, [8]) + .hasState(.new)
+            + [.timeout(TimeoutName.icmp)] + .accept, comment: "we answer pings"),
         Rule(.drop(.unsolicited), comment: "nobody here asked for it"),
       ])
   }

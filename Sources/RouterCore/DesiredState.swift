@@ -46,7 +46,8 @@ public struct DesiredState: Hashable, Sendable {
     }
     nat = NATSpec(
       devices: self.deviceNames, localAddress: softwire.localAddress, relays: softwire.allowedRelays,
-      admitsMesh: !tunnel.forwardingRules.isEmpty, kind: kind)
+      admitsMesh: !tunnel.forwardingRules.isEmpty, kind: kind, forwards: configuration.forwards,
+      filtering: configuration.nat.filtering, timeouts: configuration.nat.timeouts)
   }
 
   /// The IPv4 address as it stands on a device. No route to the network of DS-Lite's address comes with it: several

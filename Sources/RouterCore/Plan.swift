@@ -27,7 +27,8 @@ public enum KernelChange: Hashable, Sendable {
   case addIPv4Address(InterfaceAddress<IPv4Address>)
   case removeIPv4Address(InterfaceAddress<IPv4Address>)
   case applyTable(Table)
-  case forgetFlows(IPv4Address)
+  /// Only those with one of the ports, if there are any.
+  case forgetFlows(IPv4Address, ports: Set<UInt16>? = nil)
   case setRoute(Route<IPv4Address>)
   case removeRoute(Route<IPv4Address>)
   case removeDevice(String)
@@ -129,15 +130,11 @@ public struct Plan: Hashable, Sendable {
     // forgotten, they start afresh. A table that was merely damaged loses none.
     var stale = Set(observed.ipv4Addresses.filter { $0.protocol == .routerd }.map(\.address))
     stale.remove(desired.ipv4Address)
-    if let old = observed.table, Self.haveOtherPorts(old, table) { stale.insert(desired.ipv4Address) }
     changes += stale.sorted().map { .forgetFlows($0) }
-  }
-
-  /// Whether `old` maps ports that `new` does not: another port set, rather than a map that lost elements.
-  private static func haveOtherPorts(_ old: Table, _ new: Table) -> Bool {
-    old.sets.contains { map in
-      guard map.data != nil, let successor = new.sets.first(where: { $0.name == map.name }) else { return false }
-      return map.elements.keys.contains { successor.elements[$0] == nil }
+    switch observed.table.map({ StaleFlows(from: $0, to: table) }) {
+    case nil, .ports([]): break
+    case .all: changes.append(.forgetFlows(desired.ipv4Address))
+    case .ports(let ports): changes.append(.forgetFlows(desired.ipv4Address, ports: ports))
     }
   }
 

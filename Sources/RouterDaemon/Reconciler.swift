@@ -6,6 +6,7 @@
 import ControlProtocol
 import Glibc
 import Logging
+import PortSetNAT
 import RouterCore
 import RouterKit
 import ServiceLifecycle
@@ -215,7 +216,7 @@ actor Reconciler: Service {
     guard plan.changes.isEmpty else {
       throw UnstableState(changes: plan.changes.map(\.summary))
     }
-    var warnings = plan.warnings
+    var warnings = desired.nat.problems + plan.warnings
     if configuration.profileSettings.usesMesh, desired.tunnel.forwardingRules.isEmpty {
       warnings.append("mesh is on, but no rule of the profile \(selection.profile.id.name) is known to allow it")
     }

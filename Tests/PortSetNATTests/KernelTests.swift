@@ -37,6 +37,13 @@ import Testing
       ("no port", try spec("192.0.2.18", layout: (0, 16, 0))), ("mesh", try spec(mesh: true)),
       ("no relay", try spec(relays: [])), ("DS-Lite", try dsLite()),
       ("16128 ports", try spec("192.0.2.18", layout: (6, 2, 1))),
+      ("forwards", try ForwardTests.spec([ForwardTests.forward(5140), ForwardTests.forward(5141, 11)])),
+      (
+        "forwards in one block",
+        try ForwardTests.spec([ForwardTests.forward(13312)], layout: (0, 8, 52), filtering: .endpointIndependent)
+      ),
+      ("everybody", try ForwardTests.spec([ForwardTests.forward(5140)], filtering: .endpointIndependent)),
+      ("everybody, whole address", try ForwardTests.spec([], layout: nil, filtering: .endpointIndependent)),
     ]
   }
 
@@ -111,6 +118,9 @@ import Testing
     "flush ruleset", "insert rule inet routerd unsolicited accept", "add chain inet routerd stranger",
     "add rule inet routerd dstnat iifname eth0 tcp dport 80 dnat ip to 192.0.2.1",
     "add counter inet routerd another", "add set inet routerd another { type ipv4_addr; }",
+    "delete element inet routerd forwarded_tcp { 5140 }", "flush chain inet routerd timeouts",
+    "add element inet routerd forwarded_udp { 5150 : 192.0.2.1 . 1 }",
+    "add ct timeout inet routerd other { protocol udp; policy = { unreplied : 1 }; }",
     "flush map inet routerd private_to_real", "add table inet routerd { flags dormant; }",
     "add chain inet routerd leaving2 { type filter hook postrouting priority 301; policy drop; }",
     "chain inet routerd outbound { type filter hook postrouting priority 300; policy drop; }",
@@ -118,7 +128,10 @@ import Testing
   func damageIsRepaired(damage: String) throws {
     try inNetworkNamespace {
       let socket = try NFTablesSocket()
-      let desired = try Self.spec().table
+      let desired = try NATSpec(
+        devices: ["softwire0", "softwire1"], localAddress: IPv6Address(Self.ce), relays: [IPv6Address("2001:db8::1")],
+        kind: Self.spec().kind, forwards: [ForwardTests.forward(5140)]
+      ).table
       try socket.apply(plan(from: nil, to: desired))
       try shell("nft '\(damage)'")
       let observed = try socket.observe(table: "routerd")

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// The loop with a dataplane that only watches how it is called. The line is known, but its interface does not exist, so
-// nothing is changed.
+// The loop with a dataplane that only watches how it is called. The WAN interface does not exist, so nothing is planned.
 
 import ControlProtocol
 import Glibc
@@ -49,11 +48,12 @@ private final class WatchfulDataplane: Dataplane, DataplaneProvider {
 struct ReconcilerTests {
   @Test func passesAndReloadsNeverOverlap() async throws {
     let folder = try TemporaryFolder()
-    let text = "[wan]\ninterface = \"no-such-wan\"\nprefix = \"2404:7a82:4d02:4100::/56\"\n"
-    let file = ConfigurationFile(path: try folder.write("routerd.toml", text))
+    let file = ConfigurationFile(
+      path: try folder.write(
+        "routerd.toml", "[wan]\ninterface = \"no-such-wan\"\nprefix = \"2404:7a82:4d02:4100::/56\"\n"))
     let dataplane = try WatchfulDataplane()
-    let profiles = BuildFolder.plugins.profiles.map { Plugin.profile($0) }
-    let plugins = PluginSet(files: [], plugins: profiles + [.dataplane(dataplane)], duplicates: [])
+    let plugins = PluginSet(
+      files: [], plugins: BuildFolder.plugins.profiles.map { .profile($0) } + [.dataplane(dataplane)], duplicates: [])
     let setup = try Setup(configuration: try file.load(), plugins: plugins)
     let reconciler = Reconciler(
       file: file, plugins: plugins, setup: setup, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })

@@ -57,9 +57,9 @@ struct Kernel: Sendable {
   private static func apply(_ change: KernelChange) throws {
     var netlink = try NetlinkSocket()
     switch change {
-    case .forgetFlows(let address):
+    case .forgetFlows(let address, let ports):
       let conntrack = try ConntrackSocket()
-      _ = try conntrack.deleteEntries(translatedTo: address)
+      _ = try conntrack.deleteEntries(of: address, ports: ports)
     case .addIPv6Address(let address): try netlink.addAddress(address, ifExists: .replace)
     case .addIPv4Address(let address): try netlink.addAddress(address, ifExists: .replace)
     case .setRoute(let route): try netlink.addRoute(route, ifExists: .replace)

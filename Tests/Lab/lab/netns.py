@@ -22,6 +22,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Self
 
+from .waiting import patient
+
 _CLONE_NEWNET = 0x40000000
 _RUN = Path("/run/netns")
 _NAME = re.compile(r"rl(\d+)n\d+-\w+")
@@ -46,7 +48,7 @@ def run(
     *argv: str, check: bool = True, timeout: float = 60, stdin: str | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Runs a program in the thread's namespace and returns its result, with output as text."""
-    done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
+    done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=patient(timeout), check=False)
     if check and done.returncode != 0:
         raise CommandError(f"{' '.join(argv)}: exit {done.returncode}\n{stdin or ''}{done.stdout}{done.stderr}")
     return done
@@ -134,13 +136,18 @@ class Namespace:
         with self.entered():
             Path("/proc/sys/net", name).write_text(str(value))
 
+    def has_sysctl(self, name: str) -> bool:
+        """Whether this kernel has a setting under /proc/sys/net."""
+        with self.entered():
+            return Path("/proc/sys/net", name).exists()
+
 
 def end(child: subprocess.Popen[bytes], patience: float = 3) -> int:
     """Ends a process that we started, politely first."""
     if child.poll() is None:
         child.terminate()
         try:
-            child.wait(patience)
+            child.wait(patient(patience))
         except subprocess.TimeoutExpired:
             child.kill()
     return child.wait()

@@ -6,12 +6,13 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Self
 
-from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_NOP
+from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_NOP, fragment
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
 from .netns import Namespace
+from .waiting import patient
 
 _ETH_P_ALL = 3
 _IN_IPV6 = 4
@@ -19,6 +20,12 @@ _IN_IPV6 = 4
 
 def udp(source: tuple[str, int], target: tuple[str, int], payload: bytes) -> Packet:
     return IP(src=source[0], dst=target[0]) / UDP(sport=source[1], dport=target[1]) / Raw(payload)
+
+
+def fragments(source: tuple[str, int], target: tuple[str, int], payload: bytes, size: int = 512) -> list[Packet]:
+    """A datagram in pieces, in order; the port stands in the first of them only."""
+    whole = IP(src=source[0], dst=target[0], id=4711) / UDP(sport=source[1], dport=target[1]) / Raw(payload)
+    return [IP(bytes(piece)) for piece in fragment(IP(bytes(whole)), fragsize=size)]
 
 
 def syn(source: tuple[str, int], target: tuple[str, int]) -> Packet:
@@ -85,7 +92,7 @@ class Sniffer:
 
     def saw(self, token: bytes, patience: float = 0) -> bool:
         """Whether a frame contained these bytes, now or within `patience` seconds."""
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + patient(patience)
         while not any(token in frame for frame in self.frames()):
             if time.monotonic() >= deadline:
                 return False

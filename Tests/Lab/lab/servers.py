@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from .netns import Namespace
+from .waiting import patient
 
 WEB = 80
 HOLD = 7000
@@ -57,7 +58,7 @@ class Servers:
         ready = threading.Event()
         self._thread = threading.Thread(target=self._serve, args=(ready,), daemon=True)
         self._thread.start()
-        if not ready.wait(10):
+        if not ready.wait(patient(10)):
             raise TimeoutError("the servers did not start")
 
     def forget(self) -> None:
@@ -65,7 +66,7 @@ class Servers:
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join(patient(5))
 
     def _serve(self, ready: threading.Event) -> None:
         asyncio.set_event_loop(self._loop)

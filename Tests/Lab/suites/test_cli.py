@@ -14,6 +14,7 @@ import pytest
 from lab.daemon import Routerd
 from lab.isps import MAP_SUBSCRIBERS, Subscriber
 from lab.netns import Namespace
+from lab.waiting import patient
 
 GOLDEN = {
     "profile": "biglobe",
@@ -155,7 +156,7 @@ def test_configuration_errors_name_the_place(tmp_path: Path, text: str, names: s
     with Namespace("ce") as ce, Routerd(ce) as routerd:
         routerd.config_file.write_text(text)
         for verb in ("check-config", "run"):
-            done = ce.run("timeout", "10", *routerd.command[:1], verb, *routerd.command[2:], check=False)
+            done = ce.run("timeout", f"{patient(10):g}", *routerd.command[:1], verb, *routerd.command[2:], check=False)
             assert done.returncode == 78, f"{verb}: exit {done.returncode}: {done.stderr}"
             assert names in done.stderr, done.stderr
             assert "routerd.toml" in done.stderr or re.search(r"\[\w+\] \w+|profile", done.stderr), done.stderr

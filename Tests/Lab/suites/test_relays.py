@@ -69,7 +69,7 @@ def test_a_dead_relay_is_left_and_connections_live(line: Line, routerd: Routerd)
         # Probes have to have been answered, or there is no telling who is alive.
         wait_for("probes", lambda: "is answered through" in routerd.log, timeout=10)
         kill(line, EAST)
-        wait_for("the other relay", lambda: relay(routerd) == WEST, timeout=SWITCH_LIMIT, interval=0.1)
+        wait_for("the other relay", lambda: relay(routerd) == WEST, timeout=SWITCH_LIMIT, interval=0.1, promised=True)
         opened.assert_alive()
     assert f"nothing comes back through the border relay {EAST}, while {WEST} answers" in routerd.log
     clients.ping(line.lan, SERVER)
@@ -80,6 +80,8 @@ def test_nothing_moves_when_no_relay_answers(line: Line, routerd: Routerd) -> No
     wait_for("probes", lambda: "is answered through" in routerd.log, timeout=10)
     kill(line, EAST, WEST)
     with pytest.raises(TimeoutError):
-        wait_for("a change of relay", lambda: relay(routerd) != EAST, timeout=SWITCH_LIMIT + 2, interval=0.5)
+        wait_for(
+            "a change of relay", lambda: relay(routerd) != EAST, timeout=SWITCH_LIMIT + 2, interval=0.5, promised=True
+        )
     revive(line)
     clients.ping(line.lan, SERVER)

@@ -19,7 +19,7 @@ from lab.daemon import Routerd
 from lab.isps import BIGLOBE, DSLITE, Subscriber
 from lab.line import SERVER, Line
 from lab.snapshot import difference, generation, settled, snapshot
-from lab.waiting import wait_for
+from lab.waiting import patient, wait_for
 
 FOREIGN = """
     table inet firewall {
@@ -87,7 +87,7 @@ def test_a_second_daemon_changes_nothing(lab: tuple[Line, Routerd]) -> None:
     line, routerd = lab
     routerd.start_up()
     state, number = settled(line.ce), generation(line.ce)
-    second = line.ce.run("timeout", "15", *routerd.command, check=False)
+    second = line.ce.run("timeout", f"{patient(15):g}", *routerd.command, check=False)
     assert second.returncode == 1, f"exit {second.returncode}: {second.stderr}"
     assert "already" in second.stderr, second.stderr
     assert_same(state, settled(line.ce))
@@ -104,7 +104,7 @@ def test_unrelated_changes_cause_no_transaction(lab: tuple[Line, Routerd]) -> No
         line.ce.ip("addr add 192.168.77.1/24 dev lan0")
         line.ce.ip("addr del 192.168.77.1/24 dev lan0")
     line.ce.ip("link set lan0 down\nlink set lan0 up\nroute replace 10.0.0.0/8 via 192.168.100.1")
-    time.sleep(2)
+    time.sleep(patient(2))
     assert generation(line.ce) == number
     assert_same(state, settled(line.ce))
 
