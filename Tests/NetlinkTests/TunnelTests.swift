@@ -85,7 +85,7 @@ import Testing
     }
   }
 
-  /// As Linux 6.1 shows a device that was made with `encaplimit none`.
+  /// As Linux 6.1 shows a device that iproute2 made with `encaplimit none`.
   @Test func whatTheKernelFoundOutItselfIsNoOption() throws {
     let link = try #require(Message.messages(in: Self.shown)?.first.flatMap { Link($0) })
     #expect(link.name == "softwire0" && link.isUp && link.hasCarrier && link.mtu == 1460)
@@ -108,7 +108,7 @@ import Testing
           1400 0200 24047a82 4d024100 0085d10d 02004100   # IFLA_IPTUN_LOCAL
           1400 0300 20010260 07000001 00000000 00010275   # IFLA_IPTUN_REMOTE
           0500 0400 40 000000                 #     IFLA_IPTUN_TTL 64
-          0500 0600 00 000000                 #     IFLA_IPTUN_ENCAP_LIMIT
+          0500 0600 04 000000                 #     IFLA_IPTUN_ENCAP_LIMIT, without meaning
           0800 0700 00000000                  #     IFLA_IPTUN_FLOWINFO
           0800 0800 01000300                  #     IFLA_IPTUN_FLAGS: IGN_ENCAP_LIMIT, can send, can receive
           0500 0900 04 000000                 #     IFLA_IPTUN_PROTO: IPv4
@@ -116,7 +116,7 @@ import Testing
           0600 0f00 0000 0000                 #     IFLA_IPTUN_ENCAP_TYPE: none
           0600 1100 0000 0000                 #     IFLA_IPTUN_ENCAP_SPORT
           0600 1200 0000 0000                 #     IFLA_IPTUN_ENCAP_DPORT
-          0600 1000 0000 0000                 #     IFLA_IPTUN_ENCAP_FLAGS
+          0600 1000 0200 0000                 #     IFLA_IPTUN_ENCAP_FLAGS, without meaning
       """))
 
   private static func bytes(_ number: Int32) -> [UInt8] {
