@@ -121,8 +121,7 @@ actor Reconciler: Service {
 
   /// What the relays are to be asked about, while the softwire is up.
   func probeSubject() -> ProbeSubject? {
-    guard status.state == .up, let selection else { return nil }
-    return ProbeSubject(selection.softwire, targets: setup.configuration.probeTargets)
+    settled.flatMap { ProbeSubject($0, targets: setup.configuration.probeTargets) }
   }
 
   /// Moves to another relay, because the one in use is dead and others answer.
