@@ -94,6 +94,15 @@ actor Reconciler: Service {
     return report
   }
 
+  /// What the NAT in use is made of.
+  /// - Throws: why there is none.
+  func sharedAddress() throws -> NATSpec {
+    guard status.state == .up, let selection else {
+      throw SetupError("no softwire is up\(status.reason.map { ": \($0)" } ?? "")")
+    }
+    return DesiredState(setup.configuration, softwire: selection.softwire).nat
+  }
+
   private func pass() async {
     let retriesDuplicates = isFullCheck
     isFullCheck = false
