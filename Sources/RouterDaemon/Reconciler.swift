@@ -134,6 +134,15 @@ actor Reconciler: Service {
     lookAgain()
   }
 
+  /// What the NAT in use is made of.
+  /// - Throws: why there is none.
+  func sharedAddress() throws -> NATSpec {
+    guard let settled else {
+      throw SetupError("no softwire is up\(status.reason.map { ": \($0)" } ?? "")")
+    }
+    return settled.nat
+  }
+
   private func pass() async {
     let retriesDuplicates = isFullCheck
     isFullCheck = false
