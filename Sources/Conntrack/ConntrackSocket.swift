@@ -54,13 +54,15 @@ public struct ConntrackSocket: ~Copyable {
 
   /// Shows every IPv4 connection to `reader`.
   func list(_ reader: EntryReader) throws(ConntrackError) {
-    nfct_callback_register(
+    nfct_callback_register2(
       handle, NFCT_T_ALL,
-      { _, entry, context in
-        if let entry, let context { Unmanaged<EntryReader>.fromOpaque(context).takeUnretainedValue().consider(entry) }
+      { message, _, entry, context in
+        if let message, let entry, let context {
+          Unmanaged<EntryReader>.fromOpaque(context).takeUnretainedValue().consider(entry, in: message)
+        }
         return Int32(NFCT_CB_CONTINUE)
       }, Unmanaged.passUnretained(reader).toOpaque())
-    defer { nfct_callback_unregister(handle) }
+    defer { nfct_callback_unregister2(handle) }
     var family = UInt32(AF_INET)
     while nfct_query(handle, NFCT_Q_DUMP, &family) != 0 {
       guard errno == EINTR else { throw ConntrackError("listing the connections", code: errno) }
@@ -68,9 +70,9 @@ public struct ConntrackSocket: ~Copyable {
   }
 }
 
-/// Somebody who is shown entries.
+/// Somebody who is shown entries, each with the message that it came in.
 class EntryReader {
-  func consider(_ entry: OpaquePointer) {}
+  func consider(_ entry: OpaquePointer, in message: UnsafePointer<nlmsghdr>) {}
 }
 
 /// Copies of the listed entries that are meant.
@@ -88,7 +90,7 @@ private final class Matches: EntryReader {
     for entry in entries { nfct_destroy(entry) }
   }
 
-  override func consider(_ entry: OpaquePointer) {
+  override func consider(_ entry: OpaquePointer, in message: UnsafePointer<nlmsghdr>) {
     guard has(entry, ATTR_REPL_IPV4_DST, ATTR_REPL_PORT_DST) || has(entry, ATTR_ORIG_IPV4_DST, ATTR_ORIG_PORT_DST),
       let copy = nfct_clone(entry)
     else { return }

@@ -121,8 +121,7 @@ actor Reconciler: Service {
 
   /// What the relays are to be asked about, while the softwire is up.
   func probeSubject() -> ProbeSubject? {
-    guard status.state == .up, let selection else { return nil }
-    return ProbeSubject(selection.softwire, targets: setup.configuration.probeTargets)
+    settled.flatMap { ProbeSubject($0, targets: setup.configuration.probeTargets) }
   }
 
   /// Moves to another relay, because the one in use is dead and others answer.
@@ -133,6 +132,15 @@ actor Reconciler: Service {
       "nothing comes back through the border relay \(dead), while \(answering) answers: traffic moves there")
     reachableRelays = reachable
     lookAgain()
+  }
+
+  /// What the NAT in use is made of.
+  /// - Throws: why there is none.
+  func sharedAddress() throws -> NATSpec {
+    guard let settled else {
+      throw SetupError("no softwire is up\(status.reason.map { ": \($0)" } ?? "")")
+    }
+    return settled.nat
   }
 
   private func pass() async {

@@ -7,6 +7,10 @@ import RouterKit
 import TestSupport
 import Testing
 
+private final class Flows {
+  var all: Set<Flow> = []
+}
+
 @Suite struct ConntrackSocketTests {
   @Test func onlyConnectionsOfTheAddressAreDeleted() throws {
     try inNetworkNamespace {
@@ -34,6 +38,27 @@ import Testing
       }
       #expect(try count("ipv4") == 8)
       let socket = try ConntrackSocket()
+      let flows = Flows()
+      try socket.forEachFlow { flows.all.insert($0) }
+      #expect(flows.all.count == 8)
+      let server = try IPv4Address("198.51.100.1")
+      let ours = try IPv4Address("192.0.2.18")
+      let host = try IPv4Address("192.168.1.2")
+      #expect(
+        flows.all.contains(
+          Flow(
+            protocolNumber: 6, source: .init(host, 1001), destination: .init(server, 80),
+            answerSource: .init(server, 80), answerDestination: .init(ours, 1001))))
+      #expect(
+        flows.all.contains(
+          Flow(
+            protocolNumber: 6, source: .init(server, 9), destination: .init(ours, 1002),
+            answerSource: .init(host, 80), answerDestination: .init(server, 9))))
+      #expect(
+        flows.all.contains(
+          Flow(
+            protocolNumber: 1, source: .init(ours, 77), destination: .init(server, 0),
+            answerSource: .init(server, 0), answerDestination: .init(ours, 77))))
       let address = try IPv4Address("192.0.2.18")
       // A translated connection, a forwarded one, and a UDP packet to the address.
       #expect(try socket.deleteEntries(of: address, ports: [1002, 2, 77]) == 3)

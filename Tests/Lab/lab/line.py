@@ -181,6 +181,7 @@ class Line:
         options = [word for relay in other_relays for word in ("--ignore", relay)]
         judge = Judge(self.isp, domain, device, self.directory, *options, *(["--mesh"] if self._mesh else []))
         self._stack.callback(judge.close)
+        self._keep_the_kernel_quiet(domain)
         if isinstance(domain, AFTR):
             self.isp.ip(f"route add 192.168.1.0/24 dev {device}")
             self.isp.nft(
@@ -192,6 +193,17 @@ class Line:
                 }}"""
             )
         return judge
+
+    def _keep_the_kernel_quiet(self, domain: MAPDomain | AFTR) -> None:
+        """Where ip6_tunnel is loaded the kernel refuses, with ICMPv6 type 1 code 4, each packet that the judge takes."""
+        self.isp.nft(
+            f"""table ip6 labbr {{
+                chain output {{
+                    type filter hook output priority filter
+                    ip6 saddr {{ {", ".join(domain.relays)} }} icmpv6 type 1 icmpv6 code 4 @th,112,8 4 drop
+                }}
+            }}"""
+        )
 
     def _switch_offloads_off(self) -> None:
         namespaces = [self.isp, self.core, self.inet]
