@@ -19,6 +19,9 @@ from .waiting import wait_for
 
 Config = Mapping[str, Any]
 
+DATAPLANE = os.environ.get("ROUTERD_DATAPLANE") or "tun"
+"""The dataplane that is tested."""
+
 
 def toml(config: Config, path: str = "") -> str:
     """Writes nested mappings and lists of mappings as TOML; plain values first, as TOML demands."""
@@ -67,7 +70,7 @@ class Routerd:
             "profile": "auto",
             "wan": {"interface": "wan0"},
             "lan": {"interfaces": ["lan0"]},
-            "softwire": {"dataplane": os.environ.get("ROUTERD_DATAPLANE") or "tun"},
+            "softwire": {"dataplane": DATAPLANE},
             "probe": {"targets": []},  # so that every packet on the line is one of the test's
             "control": {"socket": str(self.directory / "control")},
             "state": {"directory": str(self.directory / "state")},
