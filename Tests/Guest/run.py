@@ -55,8 +55,9 @@ def main() -> int:
 
 
 def _pytest(arguments: list[str]) -> list[str]:
-    inner = 'cd Tests/Lab && exec python3 -m pytest -p no:cacheprovider --junitxml=/run/results/junit.xml "$@"'
-    return ["sh", "-c", inner, "pytest", *arguments]
+    """Every test by name, so that the log of a boot that was ended tells how far it got, and where a test hangs."""
+    inner = "cd Tests/Lab && exec python3 -m pytest -p no:cacheprovider --junitxml=/run/results/junit.xml -v"
+    return ["sh", "-c", f'{inner} -o faulthandler_timeout=180 "$@"', "pytest", *arguments]
 
 
 def _options() -> argparse.Namespace:

@@ -207,6 +207,11 @@ class Routerd:
         assert "error" not in reply, f"the daemon refuses: {reply['error']}"
         return reply["status"]
 
+    def cpu_seconds(self) -> float:
+        """The processor time that the daemon has taken."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def memory(self) -> dict[str, int]:
         """Resident and proportional set size in KiB."""
         resident = Path(f"/proc/{self.pid}/status").read_text()
