@@ -5,6 +5,8 @@
 
 # The toolchain of .swift-version: the one on PATH, else where the toolchain archive is usually unpacked.
 SWIFT ?= $(shell command -v swift 2>/dev/null || echo /opt/swift/usr/bin/swift)
+# Tests build plugins in C by the clang that belongs to it: another compiler's would not pass the version gate.
+export PATH := $(dir $(SWIFT)):$(PATH)
 # Debian's Python, which python3-pytest and python3-scapy belong to, and not another one that comes first on PATH.
 PYTHON ?= /usr/bin/python3
 # debug or release; `make bench` always takes release.

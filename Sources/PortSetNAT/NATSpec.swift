@@ -35,6 +35,8 @@ public struct NATSpec: Hashable, Sendable {
   public let filtering: Filtering
   /// How long connections may be silent.
   public let timeouts: FlowTimeouts
+  /// Whether the daemon sends echo requests into the softwire past this table, and takes their answers off the wire.
+  public let isProbed: Bool
 
   /// Who may write to a UDP port that somebody here has sent from (RFC 4787 §5).
   public enum Filtering: String, Hashable, Sendable, CaseIterable {
@@ -48,7 +50,7 @@ public struct NATSpec: Hashable, Sendable {
   public init(
     devices: [String], localAddress: IPv6Address, relays: [IPv6Address], admitsMesh: Bool = false, kind: Kind,
     forwards: [PortForward] = [], filtering: Filtering = .addressAndPortDependent,
-    timeouts: FlowTimeouts = FlowTimeouts()
+    timeouts: FlowTimeouts = FlowTimeouts(), isProbed: Bool = false
   ) {
     self.devices = Array(Set(devices)).sorted()
     self.localAddress = localAddress
@@ -58,6 +60,18 @@ public struct NATSpec: Hashable, Sendable {
     (self.forwards, problems) = kind.admit(forwards)
     self.filtering = filtering
     self.timeouts = timeouts
+    self.isProbed = isProbed
+  }
+
+  /// The ICMP identifier of probes. On a shared address it is the port of the set that stands last in the private range;
+  /// pings that are translated do without that one, TCP and UDP have it.
+  public var probeIdentifier: UInt16 {
+    guard case .mapE(_, let portSet?) = kind, let range = privateRange(for: portSet) else { return .max }
+    return range.slots[range.ports.count - 1].real
+  }
+
+  func privateRange(for portSet: PortSet) -> PrivateRange? {
+    PrivateRange(for: portSet, reserving: forwards.map(\.external))
   }
 
   /// The name of routerd's table.

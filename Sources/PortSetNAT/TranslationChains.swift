@@ -33,10 +33,13 @@ struct TranslationChains {
   private let address: IPv4Address
   private let share: Share
   private let forwarding: ForwardingChains
+  /// The identifier of the daemon's own echo requests, if it sends any.
+  private let probeIdentifier: UInt16?
 
   init(address: IPv4Address, portSet: PortSet?, spec: NATSpec) {
     self.address = address
-    let range = portSet.flatMap { PrivateRange(for: $0, reserving: spec.forwards.map(\.external)) }
+    probeIdentifier = spec.isProbed ? spec.probeIdentifier : nil
+    let range = portSet.flatMap { spec.privateRange(for: $0) }
     share = portSet == nil ? .wholeAddress : range.map { .ports($0) } ?? .nothing
     // Another address or set makes another map: what is in this one would lead the world to wrong places.
     let owner = "\(address) \(portSet.map { "\($0.psidOffset)/\($0.psidLength)/\($0.psid)" } ?? "whole")"
@@ -109,6 +112,12 @@ struct TranslationChains {
         .isIPv4 + .isNot(.ipv4Destination, address.bytes) + .drop(.wrongInnerDestination), comment: "not to our address"
       )
     ]
+    if let probeIdentifier {
+      rules.append(
+        Rule(
+          .isProtocol(ProtocolNumber.icmp) + .is(.icmpType, [0]) + .is(.icmpIdentifier, probeIdentifier.networkBytes)
+            + [.verdict(.drop)], comment: "answers to the daemon, which has them already"))
+    }
     if isShared {
       rules += [
         Rule(.isProtocol(ProtocolNumber.tcp) + enter(.destinationPort, .transport) + .accept, comment: "TCP"),
@@ -178,13 +187,20 @@ struct TranslationChains {
           comment: "everything that leaves, to our address")
       ]
     case .ports(let range):
-      let translate: Words = [
-        .immediate(address.bytes, into: .r1), .immediate(range.ports.lowerBound.networkBytes, into: .r2),
-        .immediate(range.ports.upperBound.networkBytes, into: .r3),
-        .nat(NAT(.source, address: .r1, ports: .init(first: .r2, last: .r3))),
-      ]
-      rules = [(ProtocolNumber.tcp, "TCP"), (ProtocolNumber.udp, "UDP"), (ProtocolNumber.icmp, "ping")].map {
-        Rule(leaves + .isProtocol($0) + translate, comment: "\($1) that leaves, to our address and private ports")
+      let first = range.ports.lowerBound
+      // The last identifier is the daemon's, if it probes; a set of one port has none to give.
+      let lastIdentifier = range.ports.upperBound - (probeIdentifier != nil && range.ports.count > 1 ? 1 : 0)
+      rules = [
+        (ProtocolNumber.tcp, "TCP", range.ports.upperBound), (ProtocolNumber.udp, "UDP", range.ports.upperBound),
+        (ProtocolNumber.icmp, "ping", lastIdentifier),
+      ].map { number, name, last in
+        let translate: Words = [
+          .immediate(address.bytes, into: .r1), .immediate(first.networkBytes, into: .r2),
+          .immediate(last.networkBytes, into: .r3),
+          .nat(NAT(.source, address: .r1, ports: .init(first: .r2, last: .r3))),
+        ]
+        return Rule(
+          leaves + .isProtocol(number) + translate, comment: "\(name) that leaves, to our address and private ports")
       }
     }
     return Chain(name: "srcnat", base: BaseChain(hook: .postrouting, priority: 90, kind: .nat), rules: rules)

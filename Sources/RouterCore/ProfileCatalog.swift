@@ -32,52 +32,58 @@ public struct ProfileCatalog: Sendable {
   }
 
   /// The profile and softwire for a line.
-  /// - Parameter relay: the relay chosen earlier, if any.
+  /// - Parameter relays: what is known of the relays.
   /// - Throws: ``SelectionError`` whose text explains to a person why there is none.
   public func select(
-    _ choice: ProfileChoice, facts: LineFacts, settings: ProfileSettings, relay: IPv6Address? = nil
+    _ choice: ProfileChoice, facts: LineFacts, settings: ProfileSettings,
+    relays: RelayKnowledge = RelayKnowledge()
   ) throws(SelectionError) -> Selection {
     switch choice {
     case .named(let name):
       let profile = try profile(named: name)
       do {
         return Selection(
-          profile: profile, softwire: try softwire(profile, facts: facts, settings: settings, relay: relay))
+          profile: profile, softwire: try softwire(profile, facts: facts, settings: settings, relays: relays))
       } catch {
         throw SelectionError(profile.id.name, error)
       }
     case .automatic:
-      return try selectAutomatically(facts, settings, relay)
+      return try selectAutomatically(facts, settings, relays)
     }
   }
 
-  /// Only one profile has a rule for a prefix, unless a plugin from outside overlaps: then the longer rule wins. If
-  /// none has, the reason of the profile that comes nearest says most.
+  /// The prefixes count in their order, which puts one that is on its way out last. Only one profile has a rule for a
+  /// prefix, unless a plugin from outside overlaps: then the longer rule wins. If none has, the reason of the profile
+  /// that comes nearest says most.
   private func selectAutomatically(
-    _ facts: LineFacts, _ settings: ProfileSettings, _ relay: IPv6Address?
+    _ facts: LineFacts, _ settings: ProfileSettings, _ relays: RelayKnowledge
   ) throws(SelectionError) -> Selection {
-    guard let prefix = facts.prefixes.first else {
+    guard let first = facts.prefixes.first else {
       throw SelectionError(.noPrefix, "the line has no global IPv6 prefix yet")
     }
-    var best: Selection?
     var failures: [(profile: any ISPProfile, error: ProfileError)] = []
-    for profile in profiles where profile.isChosenByPrefix {
-      do {
-        let selection = Selection(
-          profile: profile, softwire: try softwire(profile, facts: facts, settings: settings, relay: relay))
-        if selection.ruleLength > (best?.ruleLength ?? -1) { best = selection }
-      } catch {
-        failures.append((profile, error))
+    for prefix in facts.prefixes {
+      var best: Selection?
+      for profile in profiles where profile.isChosenByPrefix {
+        do {
+          let selection = Selection(
+            profile: profile,
+            softwire: try softwire(
+              profile, facts: LineFacts(prefixes: [prefix]), settings: settings, relays: relays))
+          if selection.ruleLength > (best?.ruleLength ?? -1) { best = selection }
+        } catch {
+          failures.append((profile, error))
+        }
       }
+      if let best { return best }
     }
-    if let best { return best }
     if let other = failures.first(where: { $0.error.code != .noMatchingRule }) {
       throw SelectionError(other.profile.id.name, other.error)
     }
     guard !failures.isEmpty else {
-      throw SelectionError(.noMatchingRule, "no profile that could match \(prefix) is loaded")
+      throw SelectionError(.noMatchingRule, "no profile that could match \(first) is loaded")
     }
-    throw SelectionError(.noMatchingRule, explain(prefix, settings))
+    throw SelectionError(.noMatchingRule, explain(first, settings))
   }
 
   private func explain(_ prefix: IPv6Prefix, _ settings: ProfileSettings) -> String {
@@ -97,13 +103,14 @@ public struct ProfileCatalog: Sendable {
   }
 
   private func softwire(
-    _ profile: any ISPProfile, facts: LineFacts, settings: ProfileSettings, relay: IPv6Address?
+    _ profile: any ISPProfile, facts: LineFacts, settings: ProfileSettings, relays: RelayKnowledge
   ) throws(ProfileError) -> Softwire {
     let rules = try answer(profile, settings)
-    let first = try profile.softwire(for: facts, rules: rules, relay: relay, settings: settings)
+    let first = try profile.softwire(for: facts, rules: rules, relay: relays.current, settings: settings)
     // The profile says which relays are allowed; its selector says which of them is used.
     let selected = profile.relaySelector.select(
-      from: [first.relay] + first.allowedRelays.filter { $0 != first.relay }, reachable: [], current: relay)
+      from: [first.relay] + first.allowedRelays.filter { $0 != first.relay }, reachable: relays.reachable,
+      current: relays.current)
     guard let selected, selected != first.relay else { return first }
     return try profile.softwire(for: facts, rules: rules, relay: selected, settings: settings)
   }
@@ -128,6 +135,20 @@ public struct ProfileCatalog: Sendable {
         "this version does not resolve the AFTR's name “\($0.prefix(255))”; give its IPv6 address instead"
       }
         ?? "profile \(profile.id.name) has no rule source")
+  }
+}
+
+/// What is known of a softwire's relays when one of them is chosen.
+public struct RelayKnowledge: Hashable, Sendable {
+  /// The relay in use.
+  public var current: IPv6Address?
+  /// The relays that answered lately; empty if nobody has looked.
+  public var reachable: Set<IPv6Address>
+
+  /// Says what is known; by default nothing.
+  public init(current: IPv6Address? = nil, reachable: Set<IPv6Address> = []) {
+    self.current = current
+    self.reachable = reachable
   }
 }
 

@@ -11,22 +11,19 @@ struct FileError: Error, CustomStringConvertible {
   let code: Int32
   let description: String
 
-  init(_ operation: String, _ path: String, code: Int32) {
+  /// - Parameter reason: what is wrong, if the text of `code` does not say it.
+  init(_ operation: String, _ path: String, code: Int32, reason: String? = nil) {
     self.code = code
-    description = "cannot \(operation) \(path): \(String(cString: strerror(code)))"
+    description = "cannot \(operation) \(path): \(reason ?? String(cString: strerror(code)))"
   }
 }
 
 enum FileSystem {
   /// The whole content of a regular file of at most `limit` bytes.
   static func read(_ path: String, limit: Int) throws(FileError) -> [UInt8] {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-    guard descriptor >= 0 else { throw FileError("read", path, code: errno) }
+    let (descriptor, size) = try openFile(path)
     defer { close(descriptor) }
-    var status = stat()
-    guard fstat(descriptor, &status) == 0 else { throw FileError("read", path, code: errno) }
-    guard status.st_mode & S_IFMT == S_IFREG else { throw FileError("read", path, code: EINVAL) }
-    guard status.st_size <= limit else { throw FileError("read", path, code: EFBIG) }
+    guard size <= limit else { throw FileError("read", path, code: EFBIG) }
     var content: [UInt8] = []
     var chunk = [UInt8](repeating: 0, count: 1 << 16)
     while true {
@@ -39,6 +36,29 @@ enum FileSystem {
       content += chunk[..<count]
       guard content.count <= limit else { throw FileError("read", path, code: EFBIG) }
     }
+  }
+
+  /// The first `count` bytes of a regular file, or all if it has fewer, and its size.
+  static func beginning(of path: String, count: Int) throws(FileError) -> (bytes: [UInt8], size: Int) {
+    let (descriptor, size) = try openFile(path)
+    defer { close(descriptor) }
+    var bytes = [UInt8](repeating: 0, count: count)
+    let read = pread(descriptor, &bytes, count, 0)
+    guard read >= 0 else { throw FileError("read", path, code: errno) }
+    return (Array(bytes[..<read]), size)
+  }
+
+  /// Opens a regular file for reading. Whatever else has the name (a folder, a FIFO that nobody writes to) is refused
+  /// without waiting.
+  private static func openFile(_ path: String) throws(FileError) -> (descriptor: CInt, size: Int) {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    guard descriptor >= 0 else { throw FileError("read", path, code: errno) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+      close(descriptor)
+      throw FileError("read", path, code: EINVAL, reason: "this is no regular file")
+    }
+    return (descriptor, status.st_size)
   }
 
   /// Puts `content` in place of `path` so that a reader, or a crash, sees the old content or the new, never a part:

@@ -12,7 +12,8 @@ struct InstanceLock: ~Copyable, Sendable {
   init(socket: String) throws {
     try FileSystem.makeFolder(FileSystem.parent(of: socket), mode: 0o755)
     let path = "\(socket).lock"
-    let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o644)
+    // For nobody else: whoever can open the file can take the lock, and no daemon would start.
+    let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
     guard descriptor >= 0 else { throw FileError("open", path, code: errno) }
     guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
       let code = errno

@@ -23,11 +23,21 @@ actor Reconciler: Service {
   private var hasLooked = false
   private var isFullCheck = false
   private var failuresInARow = 0
+  private var retry: Task<Void, Never>?
+  private var pacer = RepairPacer()
+  /// The state that the kernel has come to rest in: what differs from it later was changed by somebody else.
+  private var settled: DesiredState?
+  /// The relays that answer, where somebody has looked.
+  private var reachableRelays: Set<IPv6Address> = []
+  /// A pass and a reload each have kernel and dataplane to themselves.
+  private let turns = Turns()
   private let triggers: AsyncStream<Void>
   private let trigger: AsyncStream<Void>.Continuation
 
   /// A plan that is not empty after so many rounds is being undone by somebody: better to wait than to fight.
   private static let roundLimit = 6
+  /// The least time between two passes that fail: what a failing pass does to the kernel may itself be an event.
+  private static let failurePause = Duration.milliseconds(250)
 
   init(file: ConfigurationFile, plugins: PluginSet, setup: Setup, logger: Logger) {
     self.file = file
@@ -50,9 +60,19 @@ actor Reconciler: Service {
   func run() async throws {
     lookAgain()
     for await _ in triggers.cancelOnGracefulShutdown() {
-      await pass()
+      await pause()
+      await turns.take { await self.pass() }
+      if failuresInARow > 0 { try? await Task.sleep(for: Self.failurePause) }
     }
+    retry?.cancel()
     ServiceManager.notifyStopping()
+  }
+
+  /// Waits until the next look may be taken.
+  private func pause() async {
+    let now = MonotonicClock.now
+    let delay = pacer.nextLook(after: now) - now
+    if delay > .zero { try? await Task.sleep(for: delay) }
   }
 
   /// Asks for another pass; several requests are one.
@@ -64,6 +84,10 @@ actor Reconciler: Service {
   /// Reads the configuration again and goes by it.
   /// - Throws: why it cannot be used; the running configuration then stays.
   func reload() async throws {
+    try await turns.take { try await self.takeOverConfiguration() }
+  }
+
+  private func takeOverConfiguration() async throws {
     let next: Setup
     do {
       next = try Setup(configuration: try file.load(), plugins: plugins)
@@ -82,6 +106,7 @@ actor Reconciler: Service {
       try await kernel.dataplane.remove(deviceName: setup.configuration.softwire.device)
       kernel = Self.kernel(next, logger)
     }
+    if let reason = next.dataplaneReason, reason != setup.dataplaneReason { logger.notice("\(reason)") }
     setup = next
     logger.info("configuration read again")
     await pass()
@@ -94,13 +119,28 @@ actor Reconciler: Service {
     return report
   }
 
+  /// What the relays are to be asked about, while the softwire is up.
+  func probeSubject() -> ProbeSubject? {
+    settled.flatMap { ProbeSubject($0, targets: setup.configuration.probeTargets) }
+  }
+
+  /// Moves to another relay, because the one in use is dead and others answer.
+  func replaceRelay(_ dead: IPv6Address, reachable: Set<IPv6Address>) {
+    guard selection?.softwire.relay == dead else { return }
+    let answering = reachable.sorted().map(\.description).joined(separator: ", ")
+    logger.warning(
+      "nothing comes back through the border relay \(dead), while \(answering) answers: traffic moves there")
+    reachableRelays = reachable
+    lookAgain()
+  }
+
   /// What the NAT in use is made of.
   /// - Throws: why there is none.
   func sharedAddress() throws -> NATSpec {
-    guard status.state == .up, let selection else {
+    guard let settled else {
       throw SetupError("no softwire is up\(status.reason.map { ": \($0)" } ?? "")")
     }
-    return DesiredState(setup.configuration, softwire: selection.softwire).nat
+    return settled.nat
   }
 
   private func pass() async {
@@ -110,15 +150,26 @@ actor Reconciler: Service {
     do {
       outcome = try await reconcile(retriesDuplicates: retriesDuplicates)
       failuresInARow = 0
+      retry?.cancel()
     } catch {
       outcome = Outcome(state: .failed, reason: "\(error)")
       retryLater()
     }
+    note(outcome.repaired)
     publish(outcome)
     if !hasLooked {
       hasLooked = true
       logger.notice("ready")
       ServiceManager.notifyReady(status: status.summary)
+    }
+  }
+
+  private func note(_ repaired: [Repair]) {
+    let what = repaired.map(\.change.summary).joined(separator: ", ")
+    if pacer.looked(at: MonotonicClock.now, repaired: repaired) {
+      logger.warning("something else keeps undoing what routerd sets (\(what)): it is put right ever more rarely now")
+    } else if !repaired.isEmpty, !pacer.isSlowedDown {
+      logger.notice("put right what something else had changed: \(what)")
     }
   }
 
@@ -129,12 +180,13 @@ actor Reconciler: Service {
     var prefixes: [IPv6Prefix] = []
     var devices: [String] = []
     var warnings: [String] = []
+    /// What somebody else had changed.
+    var repaired: [Repair] = []
   }
 
   private func reconcile(retriesDuplicates: Bool) async throws -> Outcome {
     let configuration = setup.configuration
-    let device = configuration.softwire.device
-    var observed = try await kernel.observe(deviceName: device)
+    var observed = try Kernel.observe()
     let prefixes =
       configuration.wan.prefixes.isEmpty
       ? observed.linePrefixes(on: configuration.wan.interface) : configuration.wan.prefixes
@@ -142,25 +194,31 @@ actor Reconciler: Service {
     do throws(SelectionError) {
       selection = try setup.catalog.select(
         configuration.profile, facts: LineFacts(prefixes: prefixes), settings: configuration.profileSettings,
-        relay: self.selection?.softwire.relay)
+        relays: RelayKnowledge(current: self.selection?.softwire.relay, reachable: reachableRelays))
     } catch {
       // A prefix that went away comes back or is followed by another; nothing is taken down for that.
-      let state: StatusReport.State = prefixes.isEmpty ? .waiting : .refused
-      return Outcome(state: state, reason: error.description, prefixes: prefixes)
+      guard prefixes.isEmpty else { return Outcome(state: .refused, reason: error.description, prefixes: prefixes) }
+      let isThere = observed.link(named: configuration.wan.interface) != nil
+      return Outcome(
+        state: .waiting,
+        reason: isThere ? error.description : "there is no interface \(configuration.wan.interface)")
     }
     if let obstacle = selection.obstacle {
       return Outcome(state: .refused, reason: obstacle.description, prefixes: prefixes)
     }
     try checkCapabilities(for: selection)
-    let desired = DesiredState(configuration, softwire: selection.softwire)
+    let desired = DesiredState(
+      configuration, softwire: selection.softwire, deviceNames: setup.dataplane.deviceNames(for:))
     self.selection = selection
+    observed.tunnel = try await kernel.dataplane.observe(desired.tunnel)
     var plan = Plan(desired: desired, observed: observed, retriesDuplicates: retriesDuplicates)
+    let repaired = settled == desired ? plan.changes.map { Repair($0, observed: observed) } : []
     for _ in 0..<Self.roundLimit where !plan.changes.isEmpty {
       for change in plan.changes {
         logger.debug("\(change.summary)")
         try await kernel.apply(change, observed: observed)
       }
-      observed = try await kernel.observe(deviceName: device)
+      observed = try await kernel.observe(desired.tunnel)
       plan = Plan(desired: desired, observed: observed)
     }
     guard plan.changes.isEmpty else {
@@ -170,10 +228,11 @@ actor Reconciler: Service {
     if configuration.profileSettings.usesMesh, desired.tunnel.forwardingRules.isEmpty {
       warnings.append("mesh is on, but no rule of the profile \(selection.profile.id.name) is known to allow it")
     }
+    settled = plan.waitingFor == nil && plan.obstacle == nil ? desired : nil
     let state: StatusReport.State = plan.obstacle != nil ? .failed : plan.waitingFor != nil ? .waiting : .up
     return Outcome(
       state: state, reason: plan.obstacle ?? plan.waitingFor, prefixes: prefixes,
-      devices: observed.tunnel?.deviceNames ?? [], warnings: warnings)
+      devices: observed.tunnel?.deviceNames ?? [], warnings: warnings, repaired: repaired)
   }
 
   private func checkCapabilities(for selection: Selection) throws {
@@ -188,13 +247,14 @@ actor Reconciler: Service {
     }
   }
 
-  /// 250 ms, doubled with every failure up to 30 s.
+  /// 250 ms, doubled with every failure up to 30 s. One retry is waiting at most, however many events failed, too.
   private func retryLater() {
-    let delay = min(Duration.milliseconds(250) * (1 << min(failuresInARow, 7)), .seconds(30))
+    let delay = min(Self.failurePause * (1 << min(failuresInARow, 7)), .seconds(30))
     failuresInARow += 1
+    retry?.cancel()
     let trigger = trigger
-    Task {
-      try? await Task.sleep(for: delay)
+    retry = Task {
+      do { try await Task.sleep(for: delay) } catch { return }
       trigger.yield()
     }
   }

@@ -13,14 +13,14 @@ import Testing
 
   static func spec(
     _ address: String = "133.209.13.2", layout: (Int, Int, UInt16)? = (4, 8, 65), mesh: Bool = false,
-    relays: [String] = ["2001:260:700:1::1:275", "2001:260:700:1::1:276"]
+    relays: [String] = ["2001:260:700:1::1:275", "2001:260:700:1::1:276"], probed: Bool = false
   ) throws -> NATSpec {
     try NATSpec(
       devices: ["softwire0", "softwire1"], localAddress: IPv6Address(ce), relays: relays.map { try IPv6Address($0) },
       admitsMesh: mesh,
       kind: .mapE(
         address: IPv4Address(address),
-        portSet: layout.flatMap { PortSet(psidOffset: $0.0, psidLength: $0.1, psid: $0.2) }))
+        portSet: layout.flatMap { PortSet(psidOffset: $0.0, psidLength: $0.1, psid: $0.2) }), isProbed: probed)
   }
 
   static func dsLite() throws -> NATSpec {
@@ -35,6 +35,7 @@ import Testing
       ("whole address", try spec(layout: nil)),
       ("one block", try spec("192.0.2.18", layout: (0, 8, 52))), ("no gap", try spec("192.0.2.18", layout: (6, 4, 3))),
       ("no port", try spec("192.0.2.18", layout: (0, 16, 0))), ("mesh", try spec(mesh: true)),
+      ("probed", try spec(probed: true)), ("probed, whole address", try spec(layout: nil, probed: true)),
       ("no relay", try spec(relays: [])), ("DS-Lite", try dsLite()),
       ("16128 ports", try spec("192.0.2.18", layout: (6, 2, 1))),
       ("forwards", try ForwardTests.spec([ForwardTests.forward(5140), ForwardTests.forward(5141, 11)])),
@@ -45,6 +46,14 @@ import Testing
       ("everybody", try ForwardTests.spec([ForwardTests.forward(5140)], filtering: .endpointIndependent)),
       ("everybody, whole address", try ForwardTests.spec([], layout: nil, filtering: .endpointIndependent)),
     ]
+  }
+
+  @Test func probesHaveAnIdentifierThatNoPingGets() throws {
+    #expect(try Self.spec(probed: true).probeIdentifier == 62495)
+    #expect(try Self.spec(layout: nil, probed: true).probeIdentifier == .max)
+    // A forward of that very port moves it out of the range, and the probes to the next.
+    let forwarding = try ForwardTests.spec([ForwardTests.forward(62495)])
+    #expect(forwarding.probeIdentifier == 62494)
   }
 
   @Test func everyKindOfTableReadsBackAsWritten() throws {

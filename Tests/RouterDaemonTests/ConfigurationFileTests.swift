@@ -62,6 +62,8 @@ struct ConfigurationFileTests {
       unconfirmed = true
       [dslite]
       aftr = "transix"
+      [probe]
+      targets = ["192.0.2.1"]
       [plugins]
       path = ["/a", "/b"]
       [control]
@@ -76,6 +78,7 @@ struct ConfigurationFileTests {
     #expect(configuration.softwire.mtu == 1400 && configuration.softwire.metric == 7)
     #expect(configuration.profileSettings.usesMesh && configuration.profileSettings.usesUnconfirmedRules)
     #expect(configuration.profileSettings.aftr == "transix")
+    #expect(configuration.probeTargets == [IPv4Address(192, 0, 2, 1)])
     #expect(configuration.nat.filtering == .endpointIndependent)
     let timeouts = configuration.nat.timeouts
     #expect([timeouts.tcpEstablished, timeouts.tcpTransitory, timeouts.tcpTimeWait] == [1, 2, 3])

@@ -150,6 +150,20 @@ struct LineVectorTests {
     #expect(error.description.contains("native IPv4") && error.description.contains("240d:f::/36"), "\(error)")
   }
 
+  /// The one that comes later in the order is on its way out, however long its rule is.
+  @Test func automaticGoesByTheOrderOfThePrefixes() throws {
+    let prefixes = try ["240d:f:a2c:6300::/64", "2404:7a82:4d02:4100::/64"].map { try IPv6Prefix($0) }
+    let nuro = try catalog.select(.automatic, facts: LineFacts(prefixes: prefixes), settings: ProfileSettings())
+    #expect(nuro.profile.id.name == "nuro")
+    let biglobe = try catalog.select(
+      .automatic, facts: LineFacts(prefixes: prefixes.reversed()), settings: ProfileSettings())
+    #expect(biglobe.profile.id.name == "biglobe")
+    let unknown = try IPv6Prefix("2001:db8::/64")
+    let other = try catalog.select(
+      .automatic, facts: LineFacts(prefixes: [unknown] + prefixes), settings: ProfileSettings())
+    #expect(other.profile.id.name == "nuro")
+  }
+
   @Test(arguments: [
     ("transix", "2404:8e00::feed:100"), ("xpass", "2001:f60:0:200::1:1"), ("v6connect", "2001:c28:5:301::11"),
     ("2001:db8::aa", "2001:db8::aa"),

@@ -12,7 +12,7 @@ struct PluginLoaderTests {
   @Test func loadsThePluginsOfThisBuild() throws {
     let set = BuildFolder.plugins
     #expect(set.profiles.map(\.id.name).sorted() == ["biglobe", "dslite", "nuro", "ocn", "v6plus"])
-    #expect(set.dataplanes.map(\.id.name) == ["tun"])
+    #expect(set.dataplanes.map(\.id.name).sorted() == ["ip6tnl", "tun"])
     #expect(set.files.allSatisfy { $0.state == .loaded }, "\(set.files)")
     #expect(set.duplicates.isEmpty)
   }
@@ -73,6 +73,32 @@ struct PluginLoaderTests {
       return
     }
     #expect(reason.contains("cannot be opened"), "\(reason)")
+  }
+
+  /// Each of these would hold or end the process if dlopen got it: a test that hangs or crashes has failed.
+  @Test func survivesWhatTheDynamicLinkerDoesNot() throws {
+    let folder = try TemporaryFolder()
+    try shell(
+      """
+      cd '\(folder.path)'
+      mkfifo libFIFO.so
+      mkdir libFolder.so
+      ln -s libLoop.so libLoop.so
+      head -c 100000 '\(BuildFolder.path)/libTUN.so' > libPart.so
+      """)
+    let files = PluginLoader(locator: PluginLocator(configured: [folder.path])).load().files
+    let wanted = [
+      "libFIFO": "no regular file", "libFolder": "no regular file", "libLoop": "symbolic", "libPart": "cut off",
+    ]
+    #expect(files.count == wanted.count)
+    for file in files {
+      guard case .skipped(let reason) = file.state else {
+        Issue.record("\(file.path) was loaded")
+        continue
+      }
+      let name = try #require(wanted.keys.first { file.path.hasSuffix("/\($0).so") })
+      #expect(wanted[name].map(reason.contains) == true, "\(file.path): \(reason)")
+    }
   }
 
   @Test func skipsAProfileWhoseTableIsBrokenOrMissing() throws {

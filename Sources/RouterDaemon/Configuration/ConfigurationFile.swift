@@ -47,7 +47,7 @@ public struct ConfigurationFile: Hashable, Sendable {
     } catch  where error.code == ENOENT {
       return []
     } catch {
-      throw ConfigurationError(dropInFolder, error.description)
+      throw ConfigurationError(error)
     }
     return names.filter { $0.hasSuffix(".toml") && !$0.hasPrefix(".") }.sorted().map { "\(dropInFolder)/\($0)" }
   }
@@ -57,7 +57,7 @@ public struct ConfigurationFile: Hashable, Sendable {
     do {
       bytes = try FileSystem.read(file, limit: 1 << 20)
     } catch {
-      throw ConfigurationError(file, error.description)
+      throw ConfigurationError(error)
     }
     guard let text = String(validating: bytes, as: UTF8.self), !bytes.contains(0) else {
       throw ConfigurationError(file, "this is not UTF-8 text")
@@ -124,6 +124,15 @@ public struct ConfigurationFile: Hashable, Sendable {
     try top.section("dslite") { dslite throws(ConfigurationError) in
       try dslite.string("aftr").map { configuration.profileSettings.aftr = $0 }
     }
+    try top.section("probe") { probe throws(ConfigurationError) in
+      if let texts = try probe.strings("targets") {
+        configuration.probeTargets = []
+        for text in texts {
+          configuration.probeTargets.append(
+            try probe.value("targets") { () throws(AddressError) in try IPv4Address(text) })
+        }
+      }
+    }
     try top.section("plugins") { plugins throws(ConfigurationError) in
       try plugins.strings("path").map { configuration.pluginPath = $0 }
     }
@@ -144,5 +153,9 @@ public struct ConfigurationError: Error, Hashable, Sendable, CustomStringConvert
 
   init(_ file: String, _ problem: String) {
     description = "\(file): \(problem)"
+  }
+
+  init(_ error: FileError) {
+    description = error.description
   }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
 // The daemon's end of the control socket. One request per connection; slow and surplus clients are let go, and none of
-// them can hold up routing: reading happens on threads of its own, at most as many as connections are allowed.
+// them can hold up routing: no thread ever waits for one. (The threads of Dispatch are those of Swift's tasks, too.)
 
 import ControlProtocol
 import Dispatch
@@ -15,25 +15,26 @@ struct ControlServer: Service {
   let logger: Logger
 
   private static let connectionLimit = 32
-  private static let deadlineSeconds = 5
+  private static let requestLimit = Duration.seconds(5)
 
   func run() async throws {
     try FileSystem.makeFolder(FileSystem.parent(of: path), mode: 0o755)
     let listener = try UnixSocket.listen(at: path)
     defer { unlink(path) }
     let descriptor = listener.descriptor
-    let (connections, continuation) = AsyncStream.makeStream(of: CInt.self)
+    let (connections, continuation) = AsyncStream.makeStream(
+      of: CInt.self, bufferingPolicy: .bufferingOldest(Self.connectionLimit))
     let source = DispatchSource.makeReadSource(fileDescriptor: descriptor, queue: .global())
     source.setEventHandler { () -> Void in
       while true {
         let connection = accept(descriptor, nil, nil)
         guard connection >= 0 else { break }
         _ = fcntl(connection, F_SETFD, FD_CLOEXEC)
-        continuation.yield(connection)
+        _ = fcntl(connection, F_SETFL, O_NONBLOCK)
+        if case .dropped(let surplus) = continuation.yield(connection) { close(surplus) }
       }
     }
     source.activate()
-    defer { source.cancel() }
     await withTaskGroup(of: Void.self) { group in
       var open = 0
       for await connection in connections.cancelOnGracefulShutdown() {
@@ -47,25 +48,20 @@ struct ControlServer: Service {
       }
       group.cancelAll()
     }
+    source.cancel()
     _ = consume listener
   }
 
   private func serve(_ descriptor: CInt) async {
-    let frame = await withCheckedContinuation { (continuation: CheckedContinuation<[UInt8]?, Never>) in
-      DispatchQueue.global().async {
-        let connection = UnixSocket.adopting(dup(descriptor))
-        connection.setDeadline(seconds: Self.deadlineSeconds)
-        continuation.resume(returning: connection.readFrame())
-      }
-    }
     let connection = UnixSocket.adopting(descriptor)
-    guard let frame else { return }
+    guard let frame = await connection.readFrame(within: Self.requestLimit) else { return }
     let reply: ControlReply
     if let request = try? ControlFrame.decode(ControlRequest.self, from: frame) {
       reply = await answer(request)
     } else {
       reply = ControlReply(error: "this is no request that the daemon knows")
     }
+    // The answer fits into an empty socket buffer, so this does not wait either.
     guard let bytes = try? ControlFrame.encode(reply), connection.write(bytes) else {
       logger.debug("a control client went away before its answer")
       return

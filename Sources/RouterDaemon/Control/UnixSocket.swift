@@ -4,6 +4,7 @@
 // end can hold this one.
 
 import ControlProtocol
+import Dispatch
 import Glibc
 
 /// A connected or listening Unix socket; closed when it goes out of scope.
@@ -27,15 +28,21 @@ struct UnixSocket: ~Copyable, Sendable {
   }
 
   /// A socket that listens at `path`, readable and writable for owner and group. A socket that nobody listens on any
-  /// more is replaced.
+  /// more is replaced; anything else that has the name stays.
   static func listen(at path: String) throws(FileError) -> UnixSocket {
     let socket = try make(SOCK_NONBLOCK.rawValue, path)
-    unlink(path)
-    let old = umask(0o117)
-    let status = withAddress(path) { bind(socket.descriptor, $0, $1) }
-    let code = errno
-    umask(old)
-    guard status == 0 else { throw FileError("make the control socket", path, code: code) }
+    var old = stat()
+    if lstat(path, &old) == 0 {
+      guard old.st_mode & S_IFMT == S_IFSOCK else {
+        throw FileError("make the control socket", path, code: EEXIST, reason: "another file has this name")
+      }
+      unlink(path)
+    }
+    // The mode of the descriptor is the file's from its first moment on; umask(2) would be every thread's. The umask of
+    // the process still takes bits away, so what is wanted is said again.
+    guard fchmod(socket.descriptor, 0o600) == 0,
+      withAddress(path, { bind(socket.descriptor, $0, $1) }) == 0, chmod(path, 0o660) == 0
+    else { throw FileError("make the control socket", path, code: errno) }
     guard Glibc.listen(socket.descriptor, 16) == 0 else {
       throw FileError("listen on the control socket", path, code: errno)
     }
@@ -79,16 +86,42 @@ struct UnixSocket: ~Copyable, Sendable {
 
   /// The bytes before the next NUL; nothing if the other end closes before, takes too long or sends too much.
   func readFrame() -> [UInt8]? {
-    var frame: [UInt8] = []
-    var chunk = [UInt8](repeating: 0, count: 4096)
-    while frame.count <= ControlFrame.limit {
-      let count = recv(descriptor, &chunk, chunk.count, 0)
-      if count < 0, errno == EINTR { continue }
-      guard count > 0 else { return nil }
-      frame += chunk[..<count]
-      if let end = frame.firstIndex(of: 0) { return Array(frame[..<end]) }
+    var input = FrameInput()
+    // Incomplete means here that the deadline has passed.
+    guard case .frame(let frame) = input.read(descriptor) else { return nil }
+    return frame
+  }
+
+  /// As ``readFrame()``, with a limit for the whole frame and without a thread that waits.
+  func readFrame(within limit: Duration) async -> [UInt8]? {
+    // The event source has a descriptor of its own, which it closes when it is done with it.
+    let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
+    guard copy >= 0 else { return nil }
+    let (readiness, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+    let source = DispatchSource.makeReadSource(fileDescriptor: copy, queue: .global())
+    source.setEventHandler { continuation.yield() }
+    source.setCancelHandler { close(copy) }
+    source.activate()
+    defer { source.cancel() }
+    return await withTaskGroup(of: [UInt8]?.self) { group in
+      group.addTask {
+        var input = FrameInput()
+        for await _ in readiness {
+          switch input.read(copy) {
+          case .frame(let frame): return frame
+          case .incomplete: continue
+          case .failed: return nil
+          }
+        }
+        return nil
+      }
+      group.addTask {
+        try? await Task.sleep(for: limit)
+        return nil
+      }
+      defer { group.cancelAll() }
+      return await group.next() ?? nil
     }
-    return nil
   }
 
   /// Writes everything; false if the other end does not take it.
@@ -101,5 +134,32 @@ struct UnixSocket: ~Copyable, Sendable {
       rest = rest.dropFirst(count)
     }
     return true
+  }
+}
+
+/// What has come of a frame so far.
+private struct FrameInput {
+  private var bytes: [UInt8] = []
+
+  enum Progress {
+    case frame([UInt8])
+    /// There is no more at the moment.
+    case incomplete
+    /// The other end has closed, or sends too much.
+    case failed
+  }
+
+  /// Reads until the frame is complete or nothing more is there.
+  mutating func read(_ descriptor: CInt) -> Progress {
+    var chunk = [UInt8](repeating: 0, count: 4096)
+    while bytes.count <= ControlFrame.limit {
+      let count = recv(descriptor, &chunk, chunk.count, 0)
+      if count < 0, errno == EINTR { continue }
+      if count < 0, errno == EAGAIN { return .incomplete }
+      guard count > 0 else { return .failed }
+      if let end = chunk[..<count].firstIndex(of: 0) { return .frame(bytes + chunk[..<end]) }
+      bytes += chunk[..<count]
+    }
+    return .failed
   }
 }

@@ -26,11 +26,14 @@ struct SettingsRecord: Sendable {
   /// Writes down what `settings` of `link` are now, before they are changed.
   func remember(_ link: Link, changing settings: some Sequence<IPv4Setting>) throws {
     var entries = read()
+    let known = entries.count
     for setting in settings.sorted(by: { $0.rawValue < $1.rawValue })
     where !entries.contains(where: { $0.interface == link.name && $0.setting == setting }) {
       guard let value = link.ipv4Settings[setting] else { continue }
       entries.append(Entry(interface: link.name, setting: setting, value: value))
     }
+    // What is written down already must not fail on a full disk.
+    guard entries.count > known else { return }
     try FileSystem.makeFolder(folder, mode: 0o700)
     let text = entries.map { "\($0.interface) \($0.setting.rawValue) \($0.value)\n" }.joined()
     try FileSystem.replace(path, with: text, mode: 0o600)

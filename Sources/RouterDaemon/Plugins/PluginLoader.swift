@@ -63,7 +63,12 @@ public struct PluginLoader: Sendable {
     var plugins: [Plugin] = []
     var owners: [PluginID: String] = [:]
     var duplicates: [String] = []
-    for path in locator.sharedObjects() where !Self.isPartOfHost(path) {
+    for path in locator.sharedObjects() {
+      if let problem = SharedObjectFile.problem(path) {
+        files.append(PluginFile(path: path, id: nil, version: "", state: .skipped(problem)))
+        continue
+      }
+      guard !Self.isPartOfHost(path) else { continue }
       let descriptor: Descriptor
       do {
         descriptor = try Self.open(path)

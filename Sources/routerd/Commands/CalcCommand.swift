@@ -22,7 +22,12 @@ struct CalcCommand: AsyncParsableCommand {
 
   func run() async throws {
     try await verb {
-      let configuration = try options.loadIfPresent()
+      let configuration: Configuration
+      do {
+        configuration = try options.loadIfPresent()
+      } catch let failure as Failure {
+        throw try report("configuration", failure.message, failure.status)
+      }
       let prefix: IPv6Prefix
       do throws(AddressError) {
         prefix = try LinePrefix.parse(self.prefix)

@@ -83,6 +83,13 @@ struct ProfileCommand: AsyncParsableCommand {
         } catch {
           throw Failure(.failure, "\(error)")
         }
+        let now = try options.load().profile
+        guard now == choice else {
+          throw Failure(
+            .failure,
+            "profile \(name) is written to \(ProfileDropIn(options.file).path), but a file that comes later in that folder "
+              + "sets the profile \(now), which counts; remove it there")
+        }
         print("profile \(name) is set")
         guard let status = try options.tellDaemon(.reload, configuration: configuration) else {
           print("no daemon runs; it counts from the next start")

@@ -16,18 +16,24 @@ from typing import Self
 
 from . import servers
 from .netns import CommandError, Namespace, end
+from .waiting import patient
 
 _SO_NO_CHECK = 11
 _IP_MTU_DISCOVER, _IP_PMTUDISC_DO, _IP_MTU = 10, 2, 14
 _PACE = 64
+SYN_LINEAR_TIMEOUTS = "ipv4/tcp_syn_linear_timeouts"
 _TOTAL_RETRANS = 100
 """Offset of tcpi_total_retrans in struct tcp_info; it counts retransmitted SYNs too."""
 
 
 def ping(source: Namespace, target: str, *, count: int = 5, interval: float = 0.2) -> None:
-    """Fails unless every echo request is answered; for the last answer `ping` waits no longer than one interval."""
-    out = source.run("ping", "-n", "-c", str(count), "-i", str(interval), "-W", "2", target, check=False).stdout
-    if f" {count} received" not in out:
+    """Fails unless every echo request is answered, the last one within one interval.
+
+    Without `-w`, `ping` waits for the last answer only twice as long as the slowest one before took.
+    """
+    deadline = str(int(count * interval) + int(patient(3)))
+    out = source.run("ping", "-n", "-c", str(count), "-i", str(interval), "-w", deadline, target, check=False).stdout
+    if f"{count} packets transmitted, {count} received" not in out:
         raise CommandError(out)
 
 
@@ -36,7 +42,7 @@ def fetch(source: Namespace, server: str, size: int) -> float:
     started = time.monotonic()
     with source.entered():
         got = subprocess.run(
-            ["curl", "-sS", "--noproxy", "*", "--max-time", "30", f"http://{server}:{servers.WEB}/bytes/{size}"],
+            ["curl", "-sS", "--noproxy", "*", "--max-time", f"{patient(30):g}", f"http://{server}:{servers.WEB}/bytes/{size}"],
             capture_output=True,
             check=False,
         )
@@ -52,13 +58,13 @@ def upload(source: Namespace, server: str, size: int) -> None:
     content = servers.body(size)
     received = bytearray()
     with source.socket(socket.AF_INET, socket.SOCK_STREAM) as client:
-        client.settimeout(20)
+        client.settimeout(patient(20))
         client.connect((server, servers.HOLD))
         client.setblocking(False)
         sent = 0
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + patient(30)
         while len(received) < size:
-            assert time.monotonic() < deadline, f"echoed {len(received)} of {size} bytes within 30 s"
+            assert time.monotonic() < deadline, f"echoed {len(received)} of {size} bytes in time"
             readable, writable, _ = select.select([client], [client] if sent < size else [], [], 1)
             if writable:
                 sent += client.send(content[sent : sent + 65536])
@@ -72,7 +78,7 @@ def upload(source: Namespace, server: str, size: int) -> None:
 def udp_socket(source: Namespace, *, checksum: bool = True, port: int = 0) -> socket.socket:
     """A datagram socket, on request one whose datagrams carry the checksum 0."""
     client = source.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    client.settimeout(3)
+    client.settimeout(patient(3))
     if not checksum:
         client.setsockopt(socket.SOL_SOCKET, _SO_NO_CHECK, 1)
     if port:
@@ -121,7 +127,7 @@ def path_mtu(source: Namespace, server: str) -> int:
             mtu = client.getsockopt(socket.IPPROTO_IP, _IP_MTU)
             try:
                 client.send(bytes(mtu - 28))
-                client.settimeout(1.5)
+                client.settimeout(patient(1.5))
                 if len(client.recv(65536)) == mtu - 28:
                     return mtu
             except TimeoutError:
@@ -134,7 +140,7 @@ def path_mtu(source: Namespace, server: str) -> int:
 
 def traceroute(source: Namespace, target: str, *, icmp: bool) -> list[str]:
     """The hops on the way, `*` for a silent one."""
-    out = source.run("traceroute", "-n", "-q", "1", "-w", "5", "-m", "8", "-I" if icmp else "-U", target).stdout
+    out = source.run("traceroute", "-n", "-q", "1", "-w", f"{patient(5):g}", "-m", "8", "-I" if icmp else "-U", target).stdout
     return [line.split()[1] for line in out.splitlines()[1:]]
 
 
@@ -169,40 +175,66 @@ class Opened:
 
 
 def hold(source: Namespace, targets: list[tuple[str, int]], *, timeout: float = 20, abort: bool = True) -> Opened:
-    """Opens one connection per target and keeps all open, with at most `_PACE` handshakes under way at a time."""
+    """Opens one connection per target and keeps all open, with at most `_PACE` handshakes under way at a time.
+
+    Kernels before 6.5 double the pause between SYNs, whatever they are told; there, an attempt without an answer is
+    given up after a second, as an impatient program does, and begun anew.
+    """
     _raise_descriptor_limit()
     opened = Opened(abort=abort)
-    waiting: dict[int, tuple[int, socket.socket, float]] = {}
+    waiting: dict[int, _Attempt] = {}
     poll = select.epoll()
+    renewal = None if source.has_sysctl(SYN_LINEAR_TIMEOUTS) else patient(1)
     todo = list(enumerate(targets))[::-1]
+
+    def begin(number: int, target: tuple[str, int], deadline: float, repeated: bool = False) -> None:
+        client = source.socket(socket.AF_INET, socket.SOCK_STREAM)
+        client.setblocking(False)
+        client.connect_ex(target)
+        waiting[client.fileno()] = _Attempt(number, target, client, time.monotonic(), deadline, repeated)
+        poll.register(client, select.EPOLLOUT)
+
+    def take(descriptor: int) -> _Attempt:
+        attempt = waiting.pop(descriptor)
+        poll.unregister(attempt.client)
+        return attempt
+
     while todo or waiting:
         while todo and len(waiting) < _PACE:
-            number, target = todo.pop()
-            client = source.socket(socket.AF_INET, socket.SOCK_STREAM)
-            client.setblocking(False)
-            client.connect_ex(target)
-            waiting[client.fileno()] = (number, client, time.monotonic() + timeout)
-            poll.register(client, select.EPOLLOUT)
+            begin(*todo.pop(), time.monotonic() + patient(timeout))
         for descriptor, _ in poll.poll(0.2):
-            number, client, _ = waiting.pop(descriptor)
-            poll.unregister(client)
+            attempt = take(descriptor)
+            client = attempt.client
             if client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0:
-                opened.failed.append(number)
+                opened.failed.append(attempt.number)
                 client.close()
                 continue
-            client.settimeout(5)
+            client.settimeout(patient(5))
             opened.sockets.append(client)
-            if _retransmissions(client):
-                opened.retried.append(number)
+            if attempt.repeated or _retransmissions(client):
+                opened.retried.append(attempt.number)
         now = time.monotonic()
-        for descriptor, (number, client, deadline) in list(waiting.items()):
-            if now > deadline:
-                del waiting[descriptor]
-                poll.unregister(client)
-                client.close()
-                opened.failed.append(number)
+        for descriptor, attempt in list(waiting.items()):
+            if now > attempt.deadline:
+                take(descriptor).client.close()
+                opened.failed.append(attempt.number)
+            elif renewal is not None and now > attempt.begun + renewal:
+                take(descriptor).client.close()
+                begin(attempt.number, attempt.target, attempt.deadline, repeated=True)
     poll.close()
     return opened
+
+
+@dataclass
+class _Attempt:
+    """A handshake under way."""
+
+    number: int
+    target: tuple[str, int]
+    client: socket.socket
+    begun: float
+    deadline: float
+    repeated: bool
 
 
 def _retransmissions(client: socket.socket) -> int:
@@ -234,7 +266,7 @@ class Pinger:
     def stop(self) -> None:
         """Ends the pinging and reads what it saw."""
         self._process.send_signal(2)
-        out, _ = self._process.communicate(timeout=5)
+        out, _ = self._process.communicate(timeout=patient(5))
         self._replies = [(int(match[2]), float(match[1])) for match in self._REPLY.finditer(out)]
 
     @property

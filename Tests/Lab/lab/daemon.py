@@ -8,14 +8,13 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from . import paths
-from .netns import CommandError, Namespace, end
+from .netns import CommandError, Namespace, end, scratch_folder
 from .waiting import wait_for
 
 Config = Mapping[str, Any]
@@ -56,7 +55,7 @@ class Routerd:
 
     def __init__(self, ce: Namespace, changes: Config | None = None) -> None:
         self.ce = ce
-        self.directory = Path(tempfile.mkdtemp(prefix="routerd-lab-"))
+        self.directory = scratch_folder()
         self.config_file = self.directory / "routerd.toml"
         self.fragments = self.directory / "conf.d"
         self._log = self.directory / "log"
@@ -68,7 +67,8 @@ class Routerd:
             "profile": "auto",
             "wan": {"interface": "wan0"},
             "lan": {"interfaces": ["lan0"]},
-            "softwire": {"dataplane": "tun"},
+            "softwire": {"dataplane": os.environ.get("ROUTERD_DATAPLANE") or "tun"},
+            "probe": {"targets": []},  # so that every packet on the line is one of the test's
             "control": {"socket": str(self.directory / "control")},
             "state": {"directory": str(self.directory / "state")},
         }

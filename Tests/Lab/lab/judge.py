@@ -84,6 +84,8 @@ class Judge:
         return isp.run("ip", "link", "show", self.device, check=False).returncode == 0
 
     def _read(self) -> dict[str, Any] | None:
+        if self._process.poll() is not None:
+            raise AssertionError(f"labbr has ended: {self._log.read_text()}")
         try:
             return json.loads(self._stats.read_text())
         except (FileNotFoundError, json.JSONDecodeError):

@@ -17,14 +17,12 @@ WAN interface, as when an ISP has been changed and both prefixes are still valid
 """
 
 import shutil
-import tempfile
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Self
 
 from .isps import AFTR, MAPDomain, Subscriber
 from .judge import Judge
-from .netns import Namespace, link
+from .netns import Namespace, link, scratch_folder
 from .servers import Servers
 
 ROUTER = "192.168.1.1"
@@ -124,7 +122,7 @@ class Line:
             judge.assert_clean()
 
     def _build(self) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="routerd-lab-"))
+        self.directory = scratch_folder()
         self._stack.callback(shutil.rmtree, self.directory, ignore_errors=True)
         self.isp = self._stack.enter_context(Namespace("isp"))
         self.core = self._stack.enter_context(Namespace("core"))
@@ -183,6 +181,7 @@ class Line:
         options = [word for relay in other_relays for word in ("--ignore", relay)]
         judge = Judge(self.isp, domain, device, self.directory, *options, *(["--mesh"] if self._mesh else []))
         self._stack.callback(judge.close)
+        self._keep_the_kernel_quiet(domain)
         if isinstance(domain, AFTR):
             self.isp.ip(f"route add 192.168.1.0/24 dev {device}")
             self.isp.nft(
@@ -194,6 +193,17 @@ class Line:
                 }}"""
             )
         return judge
+
+    def _keep_the_kernel_quiet(self, domain: MAPDomain | AFTR) -> None:
+        """Where ip6_tunnel is loaded the kernel refuses, with ICMPv6 type 1 code 4, each packet that the judge takes."""
+        self.isp.nft(
+            f"""table ip6 labbr {{
+                chain output {{
+                    type filter hook output priority filter
+                    ip6 saddr {{ {", ".join(domain.relays)} }} icmpv6 type 1 icmpv6 code 4 @th,112,8 4 drop
+                }}
+            }}"""
+        )
 
     def _switch_offloads_off(self) -> None:
         namespaces = [self.isp, self.core, self.inet]

@@ -15,16 +15,19 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Self
 
+from .waiting import patient
+
 _CLONE_NEWNET = 0x40000000
 _RUN = Path("/run/netns")
 _NAME = re.compile(r"rl(\d+)n\d+-\w+")
+_SCRATCH = "routerd-lab-"
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _count = itertools.count()
@@ -45,7 +48,7 @@ def run(
     *argv: str, check: bool = True, timeout: float = 60, stdin: str | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Runs a program in the thread's namespace and returns its result, with output as text."""
-    done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
+    done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=patient(timeout), check=False)
     if check and done.returncode != 0:
         raise CommandError(f"{' '.join(argv)}: exit {done.returncode}\n{stdin or ''}{done.stdout}{done.stderr}")
     return done
@@ -133,13 +136,18 @@ class Namespace:
         with self.entered():
             Path("/proc/sys/net", name).write_text(str(value))
 
+    def has_sysctl(self, name: str) -> bool:
+        """Whether this kernel has a setting under /proc/sys/net."""
+        with self.entered():
+            return Path("/proc/sys/net", name).exists()
+
 
 def end(child: subprocess.Popen[bytes], patience: float = 3) -> int:
     """Ends a process that we started, politely first."""
     if child.poll() is None:
         child.terminate()
         try:
-            child.wait(patience)
+            child.wait(patient(patience))
         except subprocess.TimeoutExpired:
             child.kill()
     return child.wait()
@@ -160,9 +168,14 @@ def close_all() -> None:
 
 
 def exit_on_sigterm() -> None:
-    """Turns SIGTERM into a normal exit, so that `finally` blocks and exit handlers run."""
+    """Makes SIGTERM work like Ctrl-C, so that `finally` blocks and exit handlers run, in pytest too."""
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def scratch_folder() -> Path:
+    """A new folder for files of this process."""
+    return Path(tempfile.mkdtemp(prefix=f"{_SCRATCH}{os.getpid()}-"))
 
 
 _swept = False
@@ -178,6 +191,10 @@ def _sweep_once() -> None:
         match = _NAME.fullmatch(path.name)
         if match and not Path("/proc", match[1]).exists():
             run("ip", "netns", "delete", path.name, check=False)
+    for path in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*-*"):
+        owner = path.name.removeprefix(_SCRATCH).partition("-")[0]
+        if owner.isdecimal() and not Path("/proc", owner).exists():
+            shutil.rmtree(path, ignore_errors=True)
     for tool in ("ip", "nft", "ethtool", "ping", "setpriv"):
         if shutil.which(tool) is None:
             raise FileNotFoundError(f"the lab needs `{tool}`: run `make install-deps`")

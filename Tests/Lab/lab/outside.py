@@ -12,6 +12,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
 from .netns import Namespace
+from .waiting import patient
 
 _ETH_P_ALL = 3
 _IN_IPV6 = 4
@@ -91,7 +92,7 @@ class Sniffer:
 
     def saw(self, token: bytes, patience: float = 0) -> bool:
         """Whether a frame contained these bytes, now or within `patience` seconds."""
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + patient(patience)
         while not any(token in frame for frame in self.frames()):
             if time.monotonic() >= deadline:
                 return False

@@ -12,8 +12,10 @@ import hashlib
 import socket
 import threading
 from collections.abc import Iterable
+from typing import Any
 
 from .netns import Namespace
+from .waiting import patient
 
 WEB = 80
 HOLD = 7000
@@ -56,7 +58,7 @@ class Servers:
         ready = threading.Event()
         self._thread = threading.Thread(target=self._serve, args=(ready,), daemon=True)
         self._thread.start()
-        if not ready.wait(10):
+        if not ready.wait(patient(10)):
             raise TimeoutError("the servers did not start")
 
     def forget(self) -> None:
@@ -64,10 +66,11 @@ class Servers:
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join(patient(5))
 
     def _serve(self, ready: threading.Event) -> None:
         asyncio.set_event_loop(self._loop)
+        self._loop.set_exception_handler(_report_all_but_resets)
         self._loop.run_until_complete(self._listen())
         self._loop.call_soon(ready.set)
         self._loop.run_forever()
@@ -128,6 +131,12 @@ class _Datagrams(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         answer = f"{addr[0]} {addr[1]}".encode() if self._mirror else data
         self._transport.sendto(answer, addr)
+
+
+def _report_all_but_resets(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Clients of the lab end connections as they like; that is no error of the servers."""
+    if not isinstance(context.get("exception"), ConnectionError):
+        loop.default_exception_handler(context)
 
 
 def _bound(inet: Namespace, kind: int, address: str, port: int) -> socket.socket:

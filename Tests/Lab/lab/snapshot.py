@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .netns import Namespace
-from .waiting import wait_for
+from .waiting import patient, wait_for
 
 _NETLINK_NETFILTER = 12
 _GETGEN = (10 << 8) | 16  # NFNL_SUBSYS_NFTABLES, NFT_MSG_GETGEN
@@ -59,7 +59,7 @@ def difference(before: dict[str, Any], after: dict[str, Any]) -> str:
 def generation(namespace: Namespace) -> int:
     """The nftables generation id: it grows with every transaction, also one that changes nothing."""
     with namespace.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as netlink:
-        netlink.settimeout(2)
+        netlink.settimeout(patient(2))
         netlink.send(struct.pack("=IHHIIBBH", 20, _GETGEN, 1, 1, 0, 0, 0, 0))
         answer = netlink.recv(4096)
     offset = 20

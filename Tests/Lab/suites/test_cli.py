@@ -14,6 +14,7 @@ import pytest
 from lab.daemon import Routerd
 from lab.isps import MAP_SUBSCRIBERS, Subscriber
 from lab.netns import Namespace
+from lab.waiting import patient
 
 GOLDEN = {
     "profile": "biglobe",
@@ -155,7 +156,7 @@ def test_configuration_errors_name_the_place(tmp_path: Path, text: str, names: s
     with Namespace("ce") as ce, Routerd(ce) as routerd:
         routerd.config_file.write_text(text)
         for verb in ("check-config", "run"):
-            done = ce.run("timeout", "10", *routerd.command[:1], verb, *routerd.command[2:], check=False)
+            done = ce.run("timeout", f"{patient(10):g}", *routerd.command[:1], verb, *routerd.command[2:], check=False)
             assert done.returncode == 78, f"{verb}: exit {done.returncode}: {done.stderr}"
             assert names in done.stderr, done.stderr
             assert "routerd.toml" in done.stderr or re.search(r"\[\w+\] \w+|profile", done.stderr), done.stderr
@@ -173,6 +174,27 @@ def test_a_fragment_overrides_the_file(routerd: Routerd) -> None:
         assert "90-test.toml" in done.stderr
     finally:
         fragment.unlink()
+
+
+def test_a_broken_configuration_is_an_error_in_json_too(routerd: Routerd) -> None:
+    done = routerd.ce.run(
+        *routerd.command[:1], "calc", "2404:7a82:4d02:4100::/56", "--json", "--config", "/nonexistent/x.toml", check=False
+    )
+    assert done.returncode == 78
+    assert "/nonexistent/x.toml" in json.loads(done.stdout)["error"]["message"]
+
+
+def test_profile_set_tells_of_a_file_that_counts_more(routerd: Routerd) -> None:
+    routerd.fragments.mkdir(exist_ok=True)
+    later = routerd.fragments / "90-test.toml"
+    later.write_text('profile = "biglobe"\n')
+    try:
+        done = routerd.cli("profile", "set", "nuro", check=False)
+        assert done.returncode == 1
+        assert "biglobe" in done.stderr
+    finally:
+        later.unlink()
+        (routerd.fragments / "50-profile.toml").unlink(missing_ok=True)
 
 
 def test_a_missing_configuration_file(routerd: Routerd) -> None:

@@ -20,6 +20,7 @@ from lab.daemon import Routerd
 from lab.isps import V6PLUS, V6PLUS_NEIGHBOUR
 from lab.line import SERVER, Line
 from lab.outside import Sniffer, Stranger, tunnelled, udp
+from lab.waiting import patient
 
 Address = tuple[str, int]
 
@@ -50,10 +51,10 @@ def pair(running: tuple[Line, list[Routerd]]) -> Iterator[tuple[socket.socket, A
         a.sendto(b"open", outside_b)
         b.sendto(b"opened", outside_a)
         assert a.recv(64) == b"opened"
-        b.settimeout(0.2)
+        b.settimeout(patient(0.2))
         with suppress(TimeoutError):  # b's CE may or may not have expected a's first packet
             b.recv(64)
-        b.settimeout(3)
+        b.settimeout(patient(3))
         yield a, outside_a, b, outside_b
 
 

@@ -21,6 +21,7 @@ from lab.line import HOST, SECOND_HOST, SERVER, Line
 from lab.netns import Namespace
 from lab.outside import Sniffer, Stranger, echo, port_unreachable, syn, tunnelled, udp
 from lab.servers import HOLD, MIRROR
+from lab.waiting import patient
 
 CE = BIGLOBE.ce_address
 RELAY = BIGLOBE.relay
@@ -210,7 +211,7 @@ def test_services_of_the_router_are_unreachable(
     assert visited(services) == []
 
     with line.lan.socket(socket.AF_INET, socket.SOCK_STREAM) as client:  # the control: they do listen
-        client.settimeout(2)
+        client.settimeout(patient(2))
         client.connect(("192.168.1.1", BIGLOBE.private_ports[0]))
     assert visited(services) == [BIGLOBE.private_ports[0]]
 

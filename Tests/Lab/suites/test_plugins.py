@@ -20,6 +20,7 @@ from lab import plugins
 from lab.daemon import Routerd
 from lab.isps import BIGLOBE, NURO
 from lab.netns import Namespace
+from lab.waiting import patient
 
 PROFILES = {"biglobe", "ocn", "nuro", "v6plus", "dslite"}
 
@@ -110,7 +111,7 @@ def test_a_selected_plugin_that_is_missing_is_fatal(folder: Path) -> None:
     (folder / "libNURO.so").unlink()
     config = {"profile": "nuro", "wan": {"interface": "lo"}, "plugins": {"path": [str(folder)]}}
     with Namespace("ce") as ce, Routerd(ce, config) as routerd:
-        done = ce.run("timeout", "10", *routerd.command, check=False)
+        done = ce.run("timeout", f"{patient(10):g}", *routerd.command, check=False)
         assert done.returncode == 78, done.stderr
         assert "nuro" in done.stderr
 

@@ -10,6 +10,7 @@ settings, and the nftables rules without handles and counters.
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +19,7 @@ from lab.daemon import Routerd
 from lab.isps import BIGLOBE, DSLITE, Subscriber
 from lab.line import SERVER, Line
 from lab.snapshot import difference, generation, settled, snapshot
-from lab.waiting import wait_for
+from lab.waiting import patient, wait_for
 
 FOREIGN = """
     table inet firewall {
@@ -86,7 +87,7 @@ def test_a_second_daemon_changes_nothing(lab: tuple[Line, Routerd]) -> None:
     line, routerd = lab
     routerd.start_up()
     state, number = settled(line.ce), generation(line.ce)
-    second = line.ce.run("timeout", "15", *routerd.command, check=False)
+    second = line.ce.run("timeout", f"{patient(15):g}", *routerd.command, check=False)
     assert second.returncode == 1, f"exit {second.returncode}: {second.stderr}"
     assert "already" in second.stderr, second.stderr
     assert_same(state, settled(line.ce))
@@ -103,7 +104,7 @@ def test_unrelated_changes_cause_no_transaction(lab: tuple[Line, Routerd]) -> No
         line.ce.ip("addr add 192.168.77.1/24 dev lan0")
         line.ce.ip("addr del 192.168.77.1/24 dev lan0")
     line.ce.ip("link set lan0 down\nlink set lan0 up\nroute replace 10.0.0.0/8 via 192.168.100.1")
-    time.sleep(2)
+    time.sleep(patient(2))
     assert generation(line.ce) == number
     assert_same(state, settled(line.ce))
 
@@ -115,8 +116,9 @@ def test_unrelated_changes_cause_no_transaction(lab: tuple[Line, Routerd]) -> No
         ["ip", "-4", "addr", "flush", "dev", "softwire0"],
         ["ip", "link", "set", "softwire0", "down"],
         ["nft", "delete", "table", "inet", "routerd"],
+        ["sh", "-c", "echo 0 >/proc/sys/net/ipv4/conf/lan0/forwarding"],
     ],
-    ids=["route", "address", "link", "rules"],
+    ids=["route", "address", "link", "rules", "forwarding"],
 )
 def test_damage_is_repaired(lab: tuple[Line, Routerd], damage: list[str]) -> None:
     line, routerd = lab
@@ -140,6 +142,16 @@ def test_teardown_removes_exactly_what_routerd_made(lab: tuple[Line, Routerd]) -
     routerd.cli("teardown")
     assert_same(before, settled(line.ce))
     routerd.cli("teardown")  # and again: nothing is left to remove, which is no error
+    assert_same(before, settled(line.ce))
+
+
+def test_teardown_needs_no_plugin(lab: tuple[Line, Routerd], tmp_path: Path) -> None:
+    line, routerd = lab
+    before = settled(line.ce)
+    routerd.start_up()
+    routerd.stop()
+    routerd.configure({"plugins": {"path": [str(tmp_path)]}})
+    routerd.cli("teardown")
     assert_same(before, settled(line.ce))
 
 
