@@ -12,7 +12,6 @@ struct Routerd: AsyncParsableCommand {
     version: "0.1.0",
     subcommands: [
       RunCommand.self, StatusCommand.self, PortsCommand.self, ProfileCommand.self, CalcCommand.self,
-      PluginsCommand.self,
-      CheckConfigCommand.self, TeardownCommand.self,
+      PluginsCommand.self, CheckConfigCommand.self, TeardownCommand.self,
     ])
 }
