@@ -15,6 +15,8 @@ CONFIGURATION ?= debug
 LABS ?= 2
 # What has not ended after this long hangs.
 SUITE_LIMIT ?= 30m
+# Anything but empty: `make test` boots the emulated Debian too.
+GUEST ?=
 
 # swiftbuild, the other build system, gives shared objects a wrong name (docs/adr/0001).
 SWIFT_FLAGS := --build-system native
@@ -45,6 +47,7 @@ endef
 help:
 	@echo 'make demo          IPv4 over MAP-E on a simulated line, told step by step (root)'
 	@echo 'make test          all tests and checks (root)'
+	@echo 'make test-guest    the simulated lines on Debian 12 and 13 in an emulator; part of make test with GUEST=1 (root)'
 	@echo 'make bench         throughput, memory and start time on the simulated line (root)'
 	@echo 'make build         the daemon and its plugins; CONFIGURATION=release for an optimized build'
 	@echo 'make lint          style, and the licence line of every source file'
@@ -59,7 +62,7 @@ demo: need-root build lab
 	$(call step,demo,$(PYTHON) Tests/Lab/demo.py)
 
 .PHONY: test
-test: need-root install-deps build-tests lab example test-swift test-judge test-lab check-needed lint
+test: need-root install-deps build-tests lab example test-swift test-judge test-lab $(if $(GUEST),test-guest) check-needed lint
 	@printf '\n==> everything passed\n'
 
 .PHONY: bench
@@ -123,6 +126,11 @@ test-judge: need-root lab
 .PHONY: test-lab
 test-lab: need-root build-tests lab example
 	$(call step,the daemon on simulated lines,cd Tests/Lab && $(LIMITED) $(PYTHON) -m pytest -p no:cacheprovider -n $(LABS))
+
+# The same lines on Debian's own kernels, in an emulator.
+.PHONY: test-guest
+test-guest: need-root build-tests lab example
+	$(call step,the daemon on the kernels of Debian 12 and 13,$(LIMITED) $(PYTHON) Tests/Guest/run.py test)
 
 .PHONY: check-needed
 check-needed: build-tests

@@ -5,4 +5,5 @@
     image      root file system, kernel and initramfs; built once and kept
     payload    what one boot brings along: routerd, its runtime, the lab, the script to run
     machine    one boot, from the payload to the results
+    boots      which boots the tests make
 """
