@@ -57,7 +57,7 @@ struct TranslationChains {
   }
 
   /// Whether real and private ports differ.
-  private var isRemapped: Bool {
+  var isRemapped: Bool {
     range.map { !$0.isIdentity } ?? false
   }
 
@@ -267,44 +267,5 @@ struct TranslationChains {
           comment: "about TCP or UDP"),
         Rule(quotesEcho + isReal(.quotedICMPIdentifier) + .accept, comment: "about ping"),
       ])
-  }
-
-  // MARK: Words for both directions
-
-  private var isEcho: Words { .isProtocol(ProtocolNumber.icmp) + .is(.icmpType, in: SetName.echoTypes) }
-  private var isError: Words { .isProtocol(ProtocolNumber.icmp) + .is(.icmpType, in: SetName.errorTypes) }
-  private var quotesEcho: Words {
-    .is(.quotedProtocol, [ProtocolNumber.icmp]) + .is(.quotedICMPType, in: SetName.echoTypes)
-  }
-
-  /// Goes on with a port of our set.
-  private func isReal(_ payload: Payload) -> Words {
-    .is(payload, in: SetName.realPorts)
-  }
-
-  /// Goes on with a port of our set, made private.
-  private func enter(_ payload: Payload, _ checksum: ChecksumUpdate) -> Words {
-    isRemapped ? .rewrite(payload, by: SetName.realToPrivate, checksum) : isReal(payload)
-  }
-
-  private var hiddenPorts: Rule {
-    Rule(
-      .is(.quotedProtocol, in: SetName.sharingProtocols) + .isNot(.quotedVersionAndLength, [0x45])
-        + .drop(.innerHeaderOptions),
-      comment: "options hide the ports")
-  }
-
-  private var otherProtocols: Rule {
-    Rule(
-      [.meta(.transportProtocol, into: .r1), .lookup(.r1, set: SetName.sharingProtocols, isInverted: true)]
-        + .drop(.protocolWithoutPorts),
-      comment: "no ports to share the address by")
-  }
-
-  private var otherICMPTypes: Rule {
-    Rule(
-      .isProtocol(ProtocolNumber.icmp) + .isNot(.icmpType, in: SetName.echoTypes)
-        + .isNot(.icmpType, in: SetName.errorTypes) + .drop(.protocolWithoutPorts),
-      comment: "no identifier to share the address by")
   }
 }

@@ -545,7 +545,8 @@ def forwarded(lan, inet):
         check(f"from the lan to the router, size {size}", lan(call, to_router, LAN, size), f"{LAN}{told}")
         check(f"from the router to the lan, size {size}", call(to_lan, ADDRESS, size), f"{ROUTER_LAN}{told}")
         check(f"from the router to itself, size {size}", call(to_router, ADDRESS, size), f"{ROUTER_LAN}{told}")
-    check("none of it left", inet(take_captured), [])
+    # The last packets of the connections before may still come.
+    check("none of it left", [p for p in inet(take_captured) if p[16:20] != socket.inet_aton(SERVER)], [])
 
 
 def unwanted(lan, inet):

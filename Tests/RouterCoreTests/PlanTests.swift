@@ -19,11 +19,14 @@ struct PlanTests {
   }
 
   private func desired(
-    _ prefix: String = "2001:db8:12:3400::/56", relay: String = "2001:db8:ffff::1"
+    _ prefix: String = "2001:db8:12:3400::/56", relay: String = "2001:db8:ffff::1",
+    forwards: [PortForward] = []
   ) throws -> DesiredState {
     let rule = try MappingRule(
       ipv6Prefix: IPv6Prefix("2001:db8::/40"), ipv4Prefix: IPv4Prefix("192.0.2.0/24"), eaBitsLength: 16, psidOffset: 4,
       identifierFormat: .draft03)
+    var configuration = configuration
+    configuration.forwards = forwards
     return DesiredState(
       configuration,
       softwire: .mapE(
@@ -105,6 +108,35 @@ struct PlanTests {
     let other = try desired("2001:db8:12:3500::/56")
     _ = kernel.settle(other)
     #expect(kernel.log.contains(.forgetFlows(other.ipv4Address)))
+  }
+
+  @Test func aForwardForgetsFlowsOfItsPortsOnly() throws {
+    var kernel = SimulatedKernel()
+    _ = kernel.settle(try desired())
+    kernel.log = []
+    let port = try #require(portSet(of: try desired())?.ports[2])
+    let other = try desired(forwards: [PortForward([.tcp], external: port, to: IPv4Address(10, 0, 0, 9), port: 80)])
+    _ = kernel.settle(other)
+    guard case .forgetFlows(let address, let ports?) = kernel.log.last else {
+      Issue.record("\(kernel.log)")
+      return
+    }
+    #expect(kernel.log == [.applyTable(other.nat.table), .forgetFlows(address, ports: ports)])
+    // Its own private port, and the last one, which took its place.
+    #expect(address == other.ipv4Address && ports.count == 2)
+  }
+
+  @Test func aForwardOfAnotherPortIsAProblemAndChangesNothing() throws {
+    var kernel = SimulatedKernel()
+    let plain = try desired()
+    _ = kernel.settle(plain)
+    let other = try desired(forwards: [PortForward([.tcp], external: 443, to: IPv4Address(10, 0, 0, 9), port: 80)])
+    #expect(other.nat.table == plain.nat.table && other.nat.problems.count == 1)
+    #expect(Plan(desired: other, observed: kernel.observed(other)).changes.isEmpty)
+  }
+
+  private func portSet(of desired: DesiredState) -> PortSet? {
+    if case .mapE(_, let set) = desired.nat.kind { set } else { nil }
   }
 
   @Test func aDamagedTableIsRepairedWithoutForgettingFlows() throws {
