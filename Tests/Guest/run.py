@@ -15,6 +15,7 @@ each boot are in build/guest/logs.
 
 import argparse
 import os
+import resource
 import shutil
 import sys
 import tempfile
@@ -65,7 +66,7 @@ def _run(wanted: Boot, options: argparse.Namespace, command: str | None = None) 
     folder = CACHE / "logs" / wanted.name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    begun = time.monotonic()
+    begun, worked = time.monotonic(), _processor_seconds()
     with tempfile.TemporaryDirectory(prefix="routerd-payload-") as scratch:
         tree, packed = Path(scratch) / "tree", Path(scratch) / "payload"
         tree.mkdir()
@@ -76,8 +77,16 @@ def _run(wanted: Boot, options: argparse.Namespace, command: str | None = None) 
         except GuestError as error:
             print(f"guest {wanted.name}: {error}", file=sys.stderr)
             status = _FAILED
-    print(f"guest {wanted.name}: exit {status} after {time.monotonic() - begun:.1f} s; the rest in {folder}", flush=True)
+    seconds, work = time.monotonic() - begun, _processor_seconds() - worked
+    took = f"{seconds:.0f} s, {work:.0f} s of processor time"
+    print(f"guest {wanted.name}: exit {status} after {took}; the rest in {folder}", flush=True)
     return status
+
+
+def _processor_seconds() -> float:
+    """What ended child processes have used: it tells a slow test from a busy machine."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _built(suite: str) -> Image:
