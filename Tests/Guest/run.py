@@ -50,7 +50,8 @@ def _test(options: argparse.Namespace) -> int:
         return 2
     results = {name: _run(known[name], options) for name in options.boots or known}
     failed = [name for name, status in results.items() if status != 0]
-    print(f"guest: {len(results) - len(failed)} of {len(results)} boots passed" + "".join(f", {name} failed" for name in failed))
+    names = "".join(f", {name} failed" for name in failed)
+    print(f"guest: {len(results) - len(failed)} of {len(results)} boots passed{names}")
     return 1 if failed else 0
 
 
@@ -107,7 +108,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     common = argparse.ArgumentParser(add_help=False)
     build = Path(os.environ.get("ROUTERD") or REPOSITORY / ".build" / "debug" / "routerd").parent
-    common.add_argument("--build", type=Path, default=build, help="folder of the built programs; default that of $ROUTERD")
+    common.add_argument("--build", type=Path, default=build, help="folder of the programs; default that of $ROUTERD")
     common.add_argument("--slowness", type=float, default=6, help="factor on the lab's time limits")
     common.add_argument("--memory", type=int, default=1536, help="MiB")
     one = argparse.ArgumentParser(add_help=False)

@@ -24,8 +24,9 @@ def boot(image: Image, payload: Path, folder: Path, limit: float, memory: int) -
     """Runs the payload's command and returns its exit status; log, console and results are left in `folder`."""
     for name in ("log", "status", "results", "console"):
         (folder / name).write_bytes(b"")
+    command = _command(image, payload, folder, memory)
     with (folder / "qemu").open("wb") as complaints:
-        machine = subprocess.Popen(_command(image, payload, folder, memory), stdin=subprocess.DEVNULL, stderr=complaints)
+        machine = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=complaints)
     try:
         _watch(machine, folder / "log", time.monotonic() + limit)
     except TimeoutError:
