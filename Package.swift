@@ -10,13 +10,26 @@ let routerKit: Target.Dependency = .product(name: "RouterKit", package: "RouterK
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 
 /// A plugin: one Swift target, and beside it the C file with the struct that is read before any Swift call.
-/// `shim` names a C target in a folder of its name, for what a plugin needs of the kernel.
-func plugin(_ name: String, path: String, dataFile: String? = nil, shim: String? = nil) -> [Target] {
+func plugin(_ name: String, path: String, dataFile: String? = nil) -> [Target] {
   [
     .target(
-      name: name,
-      dependencies: [routerKit, .target(name: "\(name)Descriptor")] + (shim.map { [.target(name: $0)] } ?? []),
-      path: path, exclude: ["Descriptor"] + (dataFile.map { [$0] } ?? []) + (shim.map { [$0] } ?? [])),
+      name: name, dependencies: [routerKit, .target(name: "\(name)Descriptor")], path: path,
+      exclude: ["Descriptor"] + (dataFile.map { [$0] } ?? [])),
+    .target(
+      name: "\(name)Descriptor", dependencies: [routerKit], path: "\(path)/Descriptor", publicHeadersPath: "."),
+  ]
+}
+
+/// A plugin with tests. What every plugin has under one name, the entry and the struct, is apart from the rest, so that
+/// several fit into the one program that all tests are.
+/// `shim` names a C target in a folder of its name, for what a plugin needs of the kernel.
+func dataplane(_ name: String, shim: String? = nil) -> [Target] {
+  let path = "Plugins/Dataplanes/\(name)"
+  return [
+    .target(
+      name: name, dependencies: [routerKit] + (shim.map { [.target(name: $0)] } ?? []), path: path,
+      exclude: ["Entry", "Descriptor"] + (shim.map { [$0] } ?? [])),
+    .target(name: "\(name)Entry", dependencies: [routerKit, .target(name: name)], path: "\(path)/Entry"),
     .target(
       name: "\(name)Descriptor", dependencies: [routerKit], path: "\(path)/Descriptor", publicHeadersPath: "."),
   ] + (shim.map { [.target(name: $0, path: "\(path)/\($0)")] } ?? [])
@@ -27,12 +40,13 @@ func profile(_ name: String, dataFile: String? = nil) -> [Target] {
 }
 
 let profiles = ["BIGLOBE", "OCN", "NURO", "V6Plus", "DSLite"]
-let dataplanes = ["TUN"]
+let dataplanes = ["IP6Tnl", "TUN"]
 
 let package = Package(
   name: "routerd",
   products: [.executable(name: "routerd", targets: ["routerd"])]
-    + (profiles + dataplanes).map { .library(name: $0, type: .dynamic, targets: [$0, "\($0)Descriptor"]) },
+    + profiles.map { .library(name: $0, type: .dynamic, targets: [$0, "\($0)Descriptor"]) }
+    + dataplanes.map { .library(name: $0, type: .dynamic, targets: [$0, "\($0)Entry", "\($0)Descriptor"]) },
   dependencies: [
     .package(path: "Sources/RouterKit"),
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -77,7 +91,7 @@ let package = Package(
   ]
     + profile("BIGLOBE", dataFile: "BIGLOBE.rules") + profile("OCN", dataFile: "OCN.rules")
     + profile("NURO", dataFile: "NURO.rules") + profile("V6Plus", dataFile: "V6Plus.rules") + profile("DSLite")
-    + plugin("TUN", path: "Plugins/Dataplanes/TUN", shim: "CTUN") + [
+    + dataplane("IP6Tnl") + dataplane("TUN", shim: "CTUN") + [
       // What tests share: network namespaces of their own.
       .target(name: "TestSupport", dependencies: ["CTestSupport"], path: "Tests/TestSupport"),
       .target(name: "CTestSupport", path: "Tests/CTestSupport"),
@@ -86,6 +100,7 @@ let package = Package(
       .testTarget(name: "NFTablesTests", dependencies: ["NFTables", routerKit, "TestSupport"]),
       .testTarget(name: "PortSetNATTests", dependencies: ["PortSetNAT", "NFTables", routerKit, "TestSupport"]),
       .testTarget(name: "ConntrackTests", dependencies: ["Conntrack", routerKit, "TestSupport"]),
+      .testTarget(name: "IP6TnlTests", dependencies: ["IP6Tnl", routerKit, "TestSupport"]),
       .testTarget(name: "TUNTests", dependencies: ["TUN", routerKit, "TestSupport"]),
       .testTarget(
         name: "RouterCoreTests", dependencies: ["RouterCore", "PortSetNAT", "NFTables", routerKit, "TestSupport"]),

@@ -11,18 +11,23 @@ public enum ControlRequest: String, Codable, Hashable, Sendable {
   case status
   /// Read the configuration again and go by it.
   case reload
+  /// Who uses which ports?
+  case ports
 }
 
 /// What the daemon answers: a status, or why it did not do what was asked.
 public struct ControlReply: Codable, Hashable, Sendable {
   /// The state after the request.
   public var status: StatusReport?
+  /// The use of ports, if that was asked for.
+  public var ports: PortsReport?
   /// Why the request was not carried out.
   public var error: String?
 
   /// Makes a reply.
-  public init(status: StatusReport? = nil, error: String? = nil) {
+  public init(status: StatusReport? = nil, ports: PortsReport? = nil, error: String? = nil) {
     self.status = status
+    self.ports = ports
     self.error = error
   }
 }

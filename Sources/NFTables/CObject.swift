@@ -61,14 +61,17 @@ struct UserData {
     return data
   }
 
-  /// The byte orders that nft wants to know to print a set.
-  static func byteOrders(of set: NamedSet, _ action: String) throws(NFTablesError) -> UserData {
+  /// The comment of a set, and the byte orders that nft wants to know to print it.
+  static func description(of set: NamedSet, _ action: String) throws(NFTablesError) -> UserData {
     var data = UserData([])
+    if let comment = set.dynamic?.comment {
+      data = try UserData.comment(comment, type: NFTNL_UDATA_SET_COMMENT.rawValue, action)
+    }
     func order(_ type: DataType) -> [UInt8] {
       // nft's own numbers: 1 is the host's order, 2 is network order.
       withUnsafeBytes(of: UInt32(type.isHostOrder ? 1 : 2)) { Array($0) }
     }
-    data.fields = [(UInt8(NFTNL_UDATA_SET_KEYBYTEORDER.rawValue), order(set.key))]
+    data.fields.append((UInt8(NFTNL_UDATA_SET_KEYBYTEORDER.rawValue), order(set.key)))
     if let type = set.data {
       data.fields.append((UInt8(NFTNL_UDATA_SET_DATABYTEORDER.rawValue), order(type)))
     }

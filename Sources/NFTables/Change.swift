@@ -49,6 +49,7 @@ extension Table {
       chain.rules = []
       return chain
     }
-    return Table(name: name, comment: comment, counters: counters, sets: sets, chains: chains, flags: flags)
+    return Table(
+      name: name, comment: comment, counters: counters, timeouts: timeouts, sets: sets, chains: chains, flags: flags)
   }
 }

@@ -25,10 +25,19 @@ public enum Expression: Hashable, Sendable {
   case verdict(Verdict)
   /// Translates the connection's address and port.
   case nat(NAT)
+  /// Translates the connection's source to the address of the device that the packet leaves by.
+  case masquerade
   /// Counts the packet with the named counter.
   case counter(String)
+  /// Gives a connection that begins with this packet the named timeouts.
+  case timeout(String)
+  /// Adds an element to a dynamic set or map, or lets it live as long again. The data of an element that is there
+  /// already stays what it was.
+  case update(set: String, key: Register, data: Register?)
   /// Loads a property of the packet's connection.
   case connection(ConnectionKey, into: Register)
+  /// Loads one end of the packet's connection.
+  case connectionEnd(ConnectionEnd, ConnectionDirection, into: Register)
   /// Loads a property of the packet's route.
   case route(RouteKey, into: Register)
   /// Loads 1 or 0: whether the header or option is there.
@@ -41,10 +50,16 @@ public enum Expression: Hashable, Sendable {
   case unsupported(String)
 }
 
-/// A register of 16 bytes.
+/// A register of 16 bytes; or the four bytes from one on within it, where the parts of a joint value lie. The numbers
+/// are the kernel's (`NFT_REG_…`, `NFT_REG32_…`).
 public enum Register: UInt32, Sendable {
   case r1 = 1
   case r2, r3, r4
+  /// Bytes 4 to 7 and 8 to 11 of the first register.
+  case r1Second = 9
+  case r1Third = 10
+  /// Bytes 4 to 7 of the second register.
+  case r2Second = 13
 }
 
 /// Properties of a packet. The numbers are the kernel's (`NFT_META_…`).
@@ -67,6 +82,24 @@ public enum ConnectionKey: UInt32, Sendable {
   case direction = 1
   /// Bits of ``ConnectionStatus``; 4 bytes in the byte order of the host.
   case status = 2
+}
+
+/// What a connection has at one of its ends, in network order. The numbers are the kernel's (`NFT_CT_…`).
+public enum ConnectionEnd: UInt32, Sendable {
+  /// The port of the sender; 2 bytes.
+  case sourcePort = 11
+  /// The IPv4 address of the sender; 4 bytes.
+  case ipv4Source = 19
+  /// The IPv4 address of the receiver; 4 bytes.
+  case ipv4Destination = 20
+}
+
+/// Whose packets ``ConnectionEnd`` is about. The numbers are the kernel's (`IP_CT_DIR_…`).
+public enum ConnectionDirection: UInt8, Sendable {
+  /// Packets of the side that opened the connection, as they were before any translation.
+  case original = 0
+  /// The answers, as the other side sends them.
+  case reply = 1
 }
 
 /// Properties of a route. The numbers are the kernel's (`NFT_RT_…`).

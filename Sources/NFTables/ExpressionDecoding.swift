@@ -45,15 +45,14 @@ private struct DecodedExpression {
     case "nat":
       return nat
     case "objref":
-      guard !has(NFTNL_EXPR_OBJREF_SET_SREG), number(NFTNL_EXPR_OBJREF_IMM_TYPE) == UInt32(NFT_OBJECT_COUNTER),
-        let name = text(NFTNL_EXPR_OBJREF_IMM_NAME)
-      else { return nil }
-      return .counter(name)
+      return object
+    case "masq":
+      guard number(NFTNL_EXPR_MASQ_FLAGS) == 0, !has(NFTNL_EXPR_MASQ_REG_PROTO_MIN) else { return nil }
+      return .masquerade
+    case "dynset":
+      return update
     case "ct":
-      guard !has(NFTNL_EXPR_CT_SREG), !has(NFTNL_EXPR_CT_DIR), let register = register(NFTNL_EXPR_CT_DREG),
-        let key = ConnectionKey(rawValue: number(NFTNL_EXPR_CT_KEY))
-      else { return nil }
-      return .connection(key, into: register)
+      return connection
     case "rt":
       guard let register = register(NFTNL_EXPR_RT_DREG), let key = RouteKey(rawValue: number(NFTNL_EXPR_RT_KEY))
       else { return nil }
@@ -69,6 +68,38 @@ private struct DecodedExpression {
     default:
       return nil
     }
+  }
+
+  private var object: Expression? {
+    guard !has(NFTNL_EXPR_OBJREF_SET_SREG), let name = text(NFTNL_EXPR_OBJREF_IMM_NAME) else { return nil }
+    switch number(NFTNL_EXPR_OBJREF_IMM_TYPE) {
+    case UInt32(NFT_OBJECT_COUNTER): return .counter(name)
+    case UInt32(NFT_OBJECT_CT_TIMEOUT): return .timeout(name)
+    default: return nil
+    }
+  }
+
+  private var update: Expression? {
+    guard number(NFTNL_EXPR_DYNSET_OP) == UInt32(NFT_DYNSET_OP_UPDATE.rawValue),
+      number(NFTNL_EXPR_DYNSET_FLAGS) == 0, !has(NFTNL_EXPR_DYNSET_EXPR),
+      // The set's own timeout is the only one.
+      !has(NFTNL_EXPR_DYNSET_TIMEOUT) || nftnl_expr_get_u64(pointer, UInt16(NFTNL_EXPR_DYNSET_TIMEOUT)) == 0,
+      let set = text(NFTNL_EXPR_DYNSET_SET_NAME), let key = register(NFTNL_EXPR_DYNSET_SREG_KEY)
+    else { return nil }
+    guard has(NFTNL_EXPR_DYNSET_SREG_DATA) else { return .update(set: set, key: key, data: nil) }
+    return register(NFTNL_EXPR_DYNSET_SREG_DATA).map { .update(set: set, key: key, data: $0) }
+  }
+
+  private var connection: Expression? {
+    guard !has(NFTNL_EXPR_CT_SREG), let register = register(NFTNL_EXPR_CT_DREG) else { return nil }
+    let key = number(NFTNL_EXPR_CT_KEY)
+    guard has(NFTNL_EXPR_CT_DIR) else {
+      return ConnectionKey(rawValue: key).map { .connection($0, into: register) }
+    }
+    guard let end = ConnectionEnd(rawValue: key),
+      let direction = ConnectionDirection(rawValue: nftnl_expr_get_u8(pointer, UInt16(NFTNL_EXPR_CT_DIR)))
+    else { return nil }
+    return .connectionEnd(end, direction, into: register)
   }
 
   private var payload: Expression? {

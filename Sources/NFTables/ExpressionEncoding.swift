@@ -26,8 +26,10 @@ extension Expression {
     case .bitwise: "bitwise"
     case .immediate, .verdict: "immediate"
     case .nat: "nat"
-    case .counter: "objref"
-    case .connection: "ct"
+    case .masquerade: "masq"
+    case .counter, .timeout: "objref"
+    case .update: "dynset"
+    case .connection, .connectionEnd: "ct"
     case .route: "rt"
     case .hasExtension, .writeExtension: "exthdr"
     case .hostToNetwork16: "byteorder"
@@ -78,8 +80,20 @@ extension Expression {
     case .counter(let name):
       object.put(NFTNL_EXPR_OBJREF_IMM_TYPE, UInt32(NFT_OBJECT_COUNTER))
       object.put(NFTNL_EXPR_OBJREF_IMM_NAME, name)
+    case .timeout(let name):
+      object.put(NFTNL_EXPR_OBJREF_IMM_TYPE, UInt32(NFT_OBJECT_CT_TIMEOUT))
+      object.put(NFTNL_EXPR_OBJREF_IMM_NAME, name)
+    case .update(let set, let key, let data):
+      object.put(NFTNL_EXPR_DYNSET_SET_NAME, set)
+      object.put(NFTNL_EXPR_DYNSET_OP, UInt32(NFT_DYNSET_OP_UPDATE.rawValue))
+      object.put(NFTNL_EXPR_DYNSET_SREG_KEY, key)
+      if let data { object.put(NFTNL_EXPR_DYNSET_SREG_DATA, data) }
     case .connection(let key, let register):
       object.put(NFTNL_EXPR_CT_KEY, key.rawValue)
+      object.put(NFTNL_EXPR_CT_DREG, register)
+    case .connectionEnd(let end, let direction, let register):
+      object.put(NFTNL_EXPR_CT_KEY, end.rawValue)
+      nftnl_expr_set_u8(object.pointer, UInt16(NFTNL_EXPR_CT_DIR), direction.rawValue)
       object.put(NFTNL_EXPR_CT_DREG, register)
     case .route(let key, let register):
       object.put(NFTNL_EXPR_RT_KEY, key.rawValue)
@@ -97,7 +111,7 @@ extension Expression {
       object.put(NFTNL_EXPR_BYTEORDER_OP, UInt32(NFT_BYTEORDER_HTON.rawValue))
       object.put(NFTNL_EXPR_BYTEORDER_LEN, UInt32(2))
       object.put(NFTNL_EXPR_BYTEORDER_SIZE, UInt32(2))
-    case .unsupported:
+    case .masquerade, .unsupported:
       break
     }
   }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
 // The kernel's listings, as values. A listing that the kernel says was disturbed throws EINTR.
+//
+// What rules have put into dynamic sets is not read: it is traffic's doing and nobody's to repair.
 
 internal import CNFTNL
 internal import Glibc
@@ -45,17 +47,38 @@ struct Listing {
     let rules = try rules(of: name)
     let chains = try chains(of: name).map { Chain(name: $0.name, base: $0.base, rules: rules[$0.name] ?? []) }
     return Table(
-      name: name, comment: found.comment, counters: Set(try counters(of: name).keys), sets: try sets(of: name),
-      chains: chains, flags: found.flags)
+      name: name, comment: found.comment, counters: Set(try counters(of: name).keys),
+      timeouts: try timeouts(of: name), sets: try sets(of: name), chains: chains, flags: found.flags)
   }
 
   /// The readings of the table's counters.
   func counters(of table: String) throws(NFTablesError) -> [String: CounterReading] {
+    var counters: [String: CounterReading] = [:]
     let action = "reading the counters of table inet \(table)"
+    try objects(action, of: table, type: UInt32(NFT_OBJECT_COUNTER)) { name, object, _ in
+      counters[name] = CounterReading(
+        packets: nftnl_obj_get_u64(object, UInt16(NFTNL_OBJ_CTR_PKTS)),
+        bytes: nftnl_obj_get_u64(object, UInt16(NFTNL_OBJ_CTR_BYTES)))
+    }
+    return counters
+  }
+
+  private func timeouts(of table: String) throws(NFTablesError) -> [String: ConnectionTimeouts] {
+    var timeouts: [String: ConnectionTimeouts] = [:]
+    let action = "reading the timeouts of table inet \(table)"
+    try objects(action, of: table, type: UInt32(NFT_OBJECT_CT_TIMEOUT)) { name, _, message in
+      timeouts[name] = ConnectionTimeouts(reading: message)
+    }
+    return timeouts
+  }
+
+  private func objects(
+    _ action: String, of table: String, type: UInt32,
+    handle: (String, OpaquePointer, UnsafePointer<nlmsghdr>) -> Void
+  ) throws(NFTablesError) {
     let query = try CObject(action, nftnl_obj_alloc(), free: nftnl_obj_free)
     nftnl_obj_set_str(query.pointer, UInt16(NFTNL_OBJ_TABLE), table)
-    nftnl_obj_set_u32(query.pointer, UInt16(NFTNL_OBJ_TYPE), UInt32(NFT_OBJECT_COUNTER))
-    var counters: [String: CounterReading] = [:]
+    nftnl_obj_set_u32(query.pointer, UInt16(NFTNL_OBJ_TYPE), type)
     try list(action, NFT_MSG_GETOBJ, flags: NLM_F_DUMP) {
       nftnl_obj_nlmsg_build_payload($0, query.pointer)
     } handle: { (header) throws(NFTablesError) in
@@ -63,14 +86,11 @@ struct Listing {
       try check(action, nftnl_obj_nlmsg_parse(header, object.pointer))
       // Kernels may list more than was asked for.
       guard text(nftnl_obj_get_str(object.pointer, UInt16(NFTNL_OBJ_TABLE))) == table,
-        nftnl_obj_get_u32(object.pointer, UInt16(NFTNL_OBJ_TYPE)) == UInt32(NFT_OBJECT_COUNTER),
+        nftnl_obj_get_u32(object.pointer, UInt16(NFTNL_OBJ_TYPE)) == type,
         let name = text(nftnl_obj_get_str(object.pointer, UInt16(NFTNL_OBJ_NAME)))
       else { return }
-      counters[name] = CounterReading(
-        packets: nftnl_obj_get_u64(object.pointer, UInt16(NFTNL_OBJ_CTR_PKTS)),
-        bytes: nftnl_obj_get_u64(object.pointer, UInt16(NFTNL_OBJ_CTR_BYTES)))
+      handle(name, object.pointer, header)
     }
-    return counters
   }
 
   private func chains(of table: String) throws(NFTablesError) -> [Chain] {
@@ -156,16 +176,26 @@ struct Listing {
           length: nftnl_set_get_u32(object.pointer, UInt16(length.rawValue)),
           isHostOrder: userData.isHostOrder(type: order.rawValue))
       }
-      let flags = nftnl_set_get_u32(object.pointer, UInt16(NFTNL_SET_FLAGS.rawValue))
+      var flags = nftnl_set_get_u32(object.pointer, UInt16(NFTNL_SET_FLAGS.rawValue))
       let map = UInt32(NFT_SET_MAP.rawValue)
+      var dynamic: DynamicSet?
+      if flags & NamedSet.dynamicFlags == NamedSet.dynamicFlags {
+        flags &= ~NamedSet.dynamicFlags
+        let timeout = nftnl_set_get_u64(object.pointer, UInt16(NFTNL_SET_TIMEOUT.rawValue)) / 1000
+        dynamic = DynamicSet(
+          timeout: UInt32(truncatingIfNeeded: timeout),
+          comment: userData.text(type: NFTNL_UDATA_SET_COMMENT.rawValue) ?? "")
+      }
       sets.append(
         NamedSet(
           name: name, key: type(NFTNL_SET_KEY_TYPE, NFTNL_SET_KEY_LEN, NFTNL_UDATA_SET_KEYBYTEORDER),
           data: flags & map == 0
             ? nil : type(NFTNL_SET_DATA_TYPE, NFTNL_SET_DATA_LEN, NFTNL_UDATA_SET_DATABYTEORDER),
-          elements: [:], flags: flags & ~map))
+          dynamic: dynamic, elements: [:], flags: flags & ~map))
     }
-    for index in sets.indices { sets[index].elements = try elements(of: sets[index].name, in: table) }
+    for index in sets.indices where sets[index].dynamic == nil {
+      sets[index].elements = try elements(of: sets[index].name, in: table)
+    }
     return sets
   }
 
@@ -219,4 +249,9 @@ struct Listing {
     guard let start = get(&length) else { return [] }
     return Array(UnsafeRawBufferPointer(start: start, count: Int(length)))
   }
+}
+
+extension NamedSet {
+  /// The kernel's flags of a dynamic set.
+  static let dynamicFlags = UInt32(NFT_SET_EVAL.rawValue | NFT_SET_TIMEOUT.rawValue)
 }

@@ -12,6 +12,8 @@ public struct Table: Hashable, Sendable {
   public let comment: String?
   /// The named counters. Their readings are not part of the table: see ``NFTablesSocket/counters(table:)``.
   public let counters: Set<String>
+  /// The named timeouts of connections, by name.
+  public let timeouts: [String: ConnectionTimeouts]
   /// The named sets and maps, sorted by name.
   public let sets: [NamedSet]
   /// The chains: those with a hook in the order in which packets meet them, then the others by name.
@@ -21,17 +23,21 @@ public struct Table: Hashable, Sendable {
 
   /// Makes a table; counters, sets and chains may come in any order.
   public init(
-    name: String, comment: String? = nil, counters: Set<String> = [], sets: [NamedSet] = [], chains: [Chain] = []
+    name: String, comment: String? = nil, counters: Set<String> = [], timeouts: [String: ConnectionTimeouts] = [:],
+    sets: [NamedSet] = [], chains: [Chain] = []
   ) {
-    self.init(name: name, comment: comment, counters: counters, sets: sets, chains: chains, flags: 0)
+    self.init(
+      name: name, comment: comment, counters: counters, timeouts: timeouts, sets: sets, chains: chains, flags: 0)
   }
 
   init(
-    name: String, comment: String?, counters: Set<String>, sets: [NamedSet], chains: [Chain], flags: UInt32
+    name: String, comment: String?, counters: Set<String>, timeouts: [String: ConnectionTimeouts], sets: [NamedSet],
+    chains: [Chain], flags: UInt32
   ) {
     self.name = name
     self.comment = comment
     self.counters = counters
+    self.timeouts = timeouts
     self.sets = sets.sorted { $0.name < $1.name }
     self.chains = chains.sorted { $0.sortKey < $1.sortKey }
     self.flags = flags

@@ -75,6 +75,9 @@ struct Transaction {
       try deleteTable(table.name)
       try addTable(table)
       for counter in table.counters.sorted() { try addCounter(counter, to: table.name) }
+      for (name, timeouts) in table.timeouts.sorted(by: { $0.key < $1.key }) {
+        try addTimeouts(timeouts, named: name, to: table.name)
+      }
       for set in table.sets { try addSet(set, to: table.name) }
       // Rules may lead to chains that come later, and name sets and counters.
       for chain in table.chains { try addChain(chain, to: table.name) }
@@ -128,6 +131,14 @@ struct Transaction {
     try append(NFT_MSG_NEWOBJ, action) { nftnl_obj_nlmsg_build_payload($0, object.pointer) }
   }
 
+  private mutating func addTimeouts(
+    _ timeouts: ConnectionTimeouts, named name: String, to table: String
+  ) throws(NFTablesError) {
+    let action = "adding timeouts \(name) to table inet \(table)"
+    guard let number = timeouts.protocolNumber else { throw NFTablesError(action, code: EOPNOTSUPP) }
+    try append(NFT_MSG_NEWOBJ, action) { timeouts.put(into: $0, table: table, name: name, protocolNumber: number) }
+  }
+
   private mutating func addSet(_ set: NamedSet, to table: String) throws(NFTablesError) {
     let action = "adding set \(set.name) to table inet \(table)"
     let object = try CObject(action, nftnl_set_alloc(), free: nftnl_set_free)
@@ -146,7 +157,12 @@ struct Transaction {
       put(NFTNL_SET_DATA_TYPE, data.identifier)
       put(NFTNL_SET_DATA_LEN, data.length)
     }
-    try UserData.byteOrders(of: set, action).withBytes {
+    if let dynamic = set.dynamic {
+      put(NFTNL_SET_FLAGS, set.flags | NamedSet.dynamicFlags | (set.data == nil ? 0 : UInt32(NFT_SET_MAP.rawValue)))
+      put(NFTNL_SET_DESC_SIZE, DynamicSet.size)
+      nftnl_set_set_u64(object.pointer, UInt16(NFTNL_SET_TIMEOUT.rawValue), UInt64(dynamic.timeout) * 1000)
+    }
+    try UserData.description(of: set, action).withBytes {
       nftnl_set_set_data(object.pointer, UInt16(NFTNL_SET_USERDATA.rawValue), $0, $1)
     }
     try append(NFT_MSG_NEWSET, action) { nftnl_set_nlmsg_build_payload($0, object.pointer) }

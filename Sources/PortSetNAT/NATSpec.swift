@@ -27,16 +27,51 @@ public struct NATSpec: Hashable, Sendable {
   public let admitsMesh: Bool
   /// MAP-E or DS-Lite.
   public let kind: Kind
+  /// The forwarded ports, as far as they are possible.
+  public let forwards: [PortForward]
+  /// Why the others are not, as sentences.
+  public let problems: [String]
+  /// Who may write to a UDP port that is in use.
+  public let filtering: Filtering
+  /// How long connections may be silent.
+  public let timeouts: FlowTimeouts
+  /// Whether the daemon sends echo requests into the softwire past this table, and takes their answers off the wire.
+  public let isProbed: Bool
+
+  /// Who may write to a UDP port that somebody here has sent from (RFC 4787 §5).
+  public enum Filtering: String, Hashable, Sendable, CaseIterable {
+    /// Those who were written to, from the port that was written to.
+    case addressAndPortDependent = "address-and-port-dependent"
+    /// Everybody.
+    case endpointIndependent = "endpoint-independent"
+  }
 
   /// Describes a table; the order of devices and relays has no meaning.
   public init(
-    devices: [String], localAddress: IPv6Address, relays: [IPv6Address], admitsMesh: Bool = false, kind: Kind
+    devices: [String], localAddress: IPv6Address, relays: [IPv6Address], admitsMesh: Bool = false, kind: Kind,
+    forwards: [PortForward] = [], filtering: Filtering = .addressAndPortDependent,
+    timeouts: FlowTimeouts = FlowTimeouts(), isProbed: Bool = false
   ) {
     self.devices = Array(Set(devices)).sorted()
     self.localAddress = localAddress
     self.relays = Array(Set(relays)).sorted()
     self.admitsMesh = admitsMesh
     self.kind = kind
+    (self.forwards, problems) = kind.admit(forwards)
+    self.filtering = filtering
+    self.timeouts = timeouts
+    self.isProbed = isProbed
+  }
+
+  /// The ICMP identifier of probes. On a shared address it is the port of the set that stands last in the private range;
+  /// pings that are translated do without that one, TCP and UDP have it.
+  public var probeIdentifier: UInt16 {
+    guard case .mapE(_, let portSet?) = kind, let range = privateRange(for: portSet) else { return .max }
+    return range.slots[range.ports.count - 1].real
+  }
+
+  func privateRange(for portSet: PortSet) -> PrivateRange? {
+    PrivateRange(for: portSet, reserving: forwards.map(\.external))
   }
 
   /// The name of routerd's table.
@@ -51,11 +86,11 @@ public struct NATSpec: Hashable, Sendable {
         name: Self.tableName, comment: "DS-Lite, made by routerd", counters: [DropReason.wrongOuterSource.rawValue],
         sets: common.sets, chains: common.chains)
     case .mapE(let address, let portSet):
-      let nat = TranslationChains(address: address, portSet: portSet)
+      let nat = TranslationChains(address: address, portSet: portSet, spec: self)
       return Table(
         name: Self.tableName, comment: "MAP-E, made by routerd",
         counters: Set(nat.counters.map(\.rawValue) + [DropReason.wrongOuterSource.rawValue]),
-        sets: common.sets + nat.sets, chains: common.chains + nat.chains)
+        timeouts: timeouts.objects, sets: common.sets + nat.sets, chains: common.chains + nat.chains)
     }
   }
 }

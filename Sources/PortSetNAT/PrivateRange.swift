@@ -16,43 +16,71 @@
 // number can be told apart at sight.
 //
 // A set that is contiguous itself (psidOffset 0, or a single block) is its own private range, without any mapping.
+//
+// A port that is reserved (for a forward) must not be chosen for anything else. It leaves the range at its end: its slot
+// is taken by the last port of the range, and the range gets one shorter. Only these two ports change their meaning, so
+// that no other connection notices. The reserved port is its own private port, if the range behind the first block is
+// used; in the other two layouts the number may be in use, and the one that was freed at the end stands for it.
 
 public import RouterKit
 
 /// The private ports of a port set.
 public struct PrivateRange: Hashable, Sendable {
-  /// The private ports; as many as the set has.
+  /// A port as the wire sees it and as connection tracking does.
+  public struct Slot: Hashable, Sendable {
+    /// The port of the set.
+    public let real: UInt16
+    /// The private port that stands for it.
+    public let `private`: UInt16
+  }
+
+  /// The private ports to choose from: as many as the set has, less those reserved.
   public let ports: ClosedRange<UInt16>
-  /// The ports of the set in ascending order; slot i of ``ports`` stands for the i-th.
+  /// The ports of the set in ascending order.
   public let realPorts: [UInt16]
+  /// Whether no private port is a port of the set; reserved ones are then their own.
+  public let isApart: Bool
+  /// Every port of the set once: first the range in order, which without reserved ports is the set in order, too.
+  public let slots: [Slot]
 
   /// Lays out the range for a set, or nothing if the set is empty.
-  public init?(for set: PortSet) {
+  /// - Parameter reserved: ports of the set that stay out of the range. One more at the end leaves the places of the
+  ///   others as they are. What is not of the set is passed over, and so is what would leave nothing.
+  public init?(for set: PortSet, reserving reserved: [UInt16] = []) {
     let real = set.ports
     guard let first = real.first, let last = real.last else { return nil }
     realPorts = real
+    let start: UInt16
+    let isApart = set.psidOffset <= set.psidLength && Int(last) - Int(first) + 1 != real.count
+    self.isApart = isApart
     if Int(last) - Int(first) + 1 == real.count {
-      ports = first...last
-    } else if set.psidOffset <= set.psidLength, let block = set.blocks.first {
-      let start = block.upperBound + 1
-      ports = start...(start + UInt16(real.count - 1))
+      start = first
+    } else if isApart, let block = set.blocks.first {
+      start = block.upperBound + 1
     } else {
-      ports = (UInt16.max - UInt16(real.count - 1))...UInt16.max
+      start = UInt16.max - UInt16(real.count - 1)
+    }
+    var order = real
+    var end = order.count
+    for port in reserved where end > 1 {
+      guard let slot = order[..<end].firstIndex(of: port) else { continue }
+      end -= 1
+      order.swapAt(slot, end)
+    }
+    ports = start...(start + UInt16(end - 1))
+    slots = order.enumerated().map { slot, port in
+      Slot(real: port, private: isApart && slot >= end ? port : start + UInt16(slot))
     }
   }
 
   /// Whether private and real ports are the same.
   public var isIdentity: Bool {
-    ports.lowerBound == realPorts.first && ports.upperBound == realPorts.last
-  }
-
-  /// The pairs (real, private), slot by slot.
-  public var slots: Zip2Sequence<[UInt16], ClosedRange<UInt16>> {
-    zip(realPorts, ports)
+    slots.allSatisfy { $0.real == $0.private }
   }
 
   /// The real port that a private one stands for.
   public func realPort(forPrivate port: UInt16) -> UInt16? {
-    ports.contains(port) ? realPorts[Int(port - ports.lowerBound)] : nil
+    if ports.contains(port) { return slots[Int(port - ports.lowerBound)].real }
+    return slots[ports.count...].first { $0.private == port }?.real
   }
 }

@@ -32,14 +32,20 @@ struct TranslationChains {
 
   private let address: IPv4Address
   private let share: Share
+  private let forwarding: ForwardingChains
+  /// The identifier of the daemon's own echo requests, if it sends any.
+  private let probeIdentifier: UInt16?
 
-  init(address: IPv4Address, portSet: PortSet?) {
+  init(address: IPv4Address, portSet: PortSet?, spec: NATSpec) {
     self.address = address
-    if let portSet {
-      share = PrivateRange(for: portSet).map { .ports($0) } ?? .nothing
-    } else {
-      share = .wholeAddress
-    }
+    probeIdentifier = spec.isProbed ? spec.probeIdentifier : nil
+    let range = portSet.flatMap { spec.privateRange(for: $0) }
+    share = portSet == nil ? .wholeAddress : range.map { .ports($0) } ?? .nothing
+    // Another address or set makes another map: what is in this one would lead the world to wrong places.
+    let owner = "\(address) \(portSet.map { "\($0.psidOffset)/\($0.psidLength)/\($0.psid)" } ?? "whole")"
+    forwarding = ForwardingChains(
+      address: address, range: range, forwards: spec.forwards,
+      cone: spec.filtering == .endpointIndependent ? DynamicSet(timeout: spec.timeouts.udp, comment: owner) : nil)
   }
 
   private var range: PrivateRange? {
@@ -61,18 +67,19 @@ struct TranslationChains {
   }
 
   var sets: [NamedSet] {
-    guard isShared else { return [] }
-    var sets = [
-      NamedSet(name: SetName.portProtocols, of: .ipProtocol, [[ProtocolNumber.tcp], [ProtocolNumber.udp]]),
-      NamedSet(
-        name: SetName.sharingProtocols, of: .ipProtocol,
-        [[ProtocolNumber.icmp], [ProtocolNumber.tcp], [ProtocolNumber.udp]]),
-      NamedSet(name: SetName.echoTypes, of: .icmpType, [[0], [8]]),
-      NamedSet(name: SetName.errorTypes, of: .icmpType, [[3], [11], [12]]),
-      NamedSet(name: SetName.realPorts, of: .port, (range?.realPorts ?? []).map(\.networkBytes)),
-    ]
+    guard isShared else { return forwarding.sets }
+    var sets =
+      forwarding.sets + [
+        NamedSet(name: SetName.portProtocols, of: .ipProtocol, [[ProtocolNumber.tcp], [ProtocolNumber.udp]]),
+        NamedSet(
+          name: SetName.sharingProtocols, of: .ipProtocol,
+          [[ProtocolNumber.icmp], [ProtocolNumber.tcp], [ProtocolNumber.udp]]),
+        NamedSet(name: SetName.echoTypes, of: .icmpType, [[0], [8]]),
+        NamedSet(name: SetName.errorTypes, of: .icmpType, [[3], [11], [12]]),
+        NamedSet(name: SetName.realPorts, of: .port, (range?.realPorts ?? []).map(\.networkBytes)),
+      ]
     if let range, isRemapped {
-      let pairs = range.slots.map { ($0.networkBytes, $1.networkBytes) }
+      let pairs = range.slots.map { ($0.real.networkBytes, $0.private.networkBytes) }
       sets += [
         NamedSet(
           name: SetName.realToPrivate, from: .port, to: .port, Dictionary(pairs) { first, _ in first }),
@@ -85,7 +92,8 @@ struct TranslationChains {
   }
 
   var chains: [Chain] {
-    let always = [inbound, fromSoftwire, forwards, input, forward, unsolicited, sourceNAT, outbound, leaving]
+    let always =
+      [inbound, fromSoftwire, input, forward, unsolicited, sourceNAT, outbound, leaving] + forwarding.chains
     guard isShared else { return always }
     return always + [quotedIn, quotedOut] + (isRemapped ? [remap, toSoftwire] : [])
   }
@@ -104,6 +112,12 @@ struct TranslationChains {
         .isIPv4 + .isNot(.ipv4Destination, address.bytes) + .drop(.wrongInnerDestination), comment: "not to our address"
       )
     ]
+    if let probeIdentifier {
+      rules.append(
+        Rule(
+          .isProtocol(ProtocolNumber.icmp) + .is(.icmpType, [0]) + .is(.icmpIdentifier, probeIdentifier.networkBytes)
+            + [.verdict(.drop)], comment: "answers to the daemon, which has them already"))
+    }
     if isShared {
       rules += [
         Rule(.isProtocol(ProtocolNumber.tcp) + enter(.destinationPort, .transport) + .accept, comment: "TCP"),
@@ -129,11 +143,6 @@ struct TranslationChains {
       ])
   }
 
-  /// Port forwards go here.
-  private var forwards: Chain {
-    Chain(name: "dstnat", base: BaseChain(hook: .prerouting, priority: -100, kind: .nat), rules: [])
-  }
-
   private var input: Chain {
     Chain(
       name: "input", base: BaseChain(hook: .input, priority: 0),
@@ -154,10 +163,11 @@ struct TranslationChains {
       name: "unsolicited",
       rules: [
         Rule(.hasState([.established, .related]) + .accept, comment: "answers, and errors about what we sent"),
+        Rule(.hasStatus(.destinationNAT) + .jump(TimeoutChain.name), comment: "how long silence may last"),
         Rule(.hasStatus(.destinationNAT) + .accept, comment: "forwarded ports"),
         Rule(
-          .isIPv4 + .isProtocol(ProtocolNumber.icmp) + .is(.icmpType, [8]) + .hasState(.new) + .accept,
-          comment: "we answer pings"),
+          .isIPv4 + .isProtocol(ProtocolNumber.icmp) + .is(.icmpType, [8]) + .hasState(.new)
+            + [.timeout(TimeoutName.icmp)] + .accept, comment: "we answer pings"),
         Rule(.drop(.unsolicited), comment: "nobody here asked for it"),
       ])
   }
@@ -177,13 +187,20 @@ struct TranslationChains {
           comment: "everything that leaves, to our address")
       ]
     case .ports(let range):
-      let translate: Words = [
-        .immediate(address.bytes, into: .r1), .immediate(range.ports.lowerBound.networkBytes, into: .r2),
-        .immediate(range.ports.upperBound.networkBytes, into: .r3),
-        .nat(NAT(.source, address: .r1, ports: .init(first: .r2, last: .r3))),
-      ]
-      rules = [(ProtocolNumber.tcp, "TCP"), (ProtocolNumber.udp, "UDP"), (ProtocolNumber.icmp, "ping")].map {
-        Rule(leaves + .isProtocol($0) + translate, comment: "\($1) that leaves, to our address and private ports")
+      let first = range.ports.lowerBound
+      // The last identifier is the daemon's, if it probes; a set of one port has none to give.
+      let lastIdentifier = range.ports.upperBound - (probeIdentifier != nil && range.ports.count > 1 ? 1 : 0)
+      rules = [
+        (ProtocolNumber.tcp, "TCP", range.ports.upperBound), (ProtocolNumber.udp, "UDP", range.ports.upperBound),
+        (ProtocolNumber.icmp, "ping", lastIdentifier),
+      ].map { number, name, last in
+        let translate: Words = [
+          .immediate(address.bytes, into: .r1), .immediate(first.networkBytes, into: .r2),
+          .immediate(last.networkBytes, into: .r3),
+          .nat(NAT(.source, address: .r1, ports: .init(first: .r2, last: .r3))),
+        ]
+        return Rule(
+          leaves + .isProtocol(number) + translate, comment: "\(name) that leaves, to our address and private ports")
       }
     }
     return Chain(name: "srcnat", base: BaseChain(hook: .postrouting, priority: 90, kind: .nat), rules: rules)

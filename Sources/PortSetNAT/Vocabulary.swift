@@ -18,6 +18,16 @@ enum SetName {
   static let realPorts = "real_ports"
   static let realToPrivate = "real_to_private"
   static let privateToReal = "private_to_real"
+  static let cone = "cone"
+  static let owners = "owners"
+
+  static func forwarded(_ transport: PortForward.TransportProtocol) -> String {
+    "forwarded_\(transport)"
+  }
+
+  static func forwardedHere(_ transport: PortForward.TransportProtocol) -> String {
+    "forwarded_\(transport)_here"
+  }
 }
 
 /// Numbers of protocols, one byte each.

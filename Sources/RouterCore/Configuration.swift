@@ -3,6 +3,7 @@
 // What the operator wants, as a value. How it is written in TOML is ConfigurationFile's business in RouterDaemon; the
 // defaults stand here.
 
+public import PortSetNAT
 public import RouterKit
 
 /// The configuration of the router.
@@ -15,6 +16,10 @@ public struct Configuration: Hashable, Sendable {
   public var lan = LAN()
   /// The softwire.
   public var softwire = SoftwireSettings()
+  /// The translation of addresses and ports (MAP-E).
+  public var nat = NATSettings()
+  /// The forwarded ports (MAP-E).
+  public var forwards: [PortForward] = []
   /// The settings that profiles may use.
   public var profileSettings = ProfileSettings()
   /// Hosts that are asked through the softwire's relays whether packets come back; empty: none are.
@@ -47,6 +52,14 @@ public struct Configuration: Hashable, Sendable {
 
     /// Makes the defaults.
     public init() {}
+  }
+
+  /// The section `[nat]`.
+  public struct NATSettings: Hashable, Sendable {
+    /// Who may write to a UDP port that is in use.
+    public var filtering = NATSpec.Filtering.addressAndPortDependent
+    /// How long connections over the softwire may be silent.
+    public var timeouts = FlowTimeouts()
   }
 
   /// The section `[softwire]`.

@@ -14,7 +14,9 @@ public struct DesiredState: Hashable, Sendable {
   public let lanInterfaces: [String]
   /// The tunnel.
   public let tunnel: TunnelSpec
-  /// The IPv4 address on the tunnel device.
+  /// The tunnel's devices; the first one carries the default route.
+  public let deviceNames: [String]
+  /// The IPv4 address, which is on every device: without one a device would take no packets under reverse path filtering.
   public let ipv4Address: IPv4Address
   /// The length of its prefix in bits.
   public let ipv4PrefixLength: Int
@@ -24,11 +26,13 @@ public struct DesiredState: Hashable, Sendable {
   public let nat: NATSpec
 
   /// The state for `softwire`.
-  public init(_ configuration: Configuration, softwire: Softwire) {
+  /// - Parameter deviceNames: the dataplane's ``RouterKit/DataplaneProvider/deviceNames(for:)``.
+  public init(_ configuration: Configuration, softwire: Softwire, deviceNames: (TunnelSpec) -> [String]) {
     wanInterface = configuration.wan.interface
     lanInterfaces = configuration.lan.interfaces
     tunnel = TunnelSpec(
       deviceName: configuration.softwire.device, softwire: softwire, mtu: configuration.softwire.mtu)
+    self.deviceNames = deviceNames(tunnel)
     ipv4Address = softwire.ipv4Address
     metric = configuration.softwire.metric
     let kind: NATSpec.Kind
@@ -41,11 +45,21 @@ public struct DesiredState: Hashable, Sendable {
       kind = .dsLite
     }
     nat = NATSpec(
-      devices: [configuration.softwire.device], localAddress: softwire.localAddress, relays: softwire.allowedRelays,
-      admitsMesh: !tunnel.forwardingRules.isEmpty, kind: kind)
+      devices: self.deviceNames, localAddress: softwire.localAddress, relays: softwire.allowedRelays,
+      admitsMesh: !tunnel.forwardingRules.isEmpty, kind: kind, forwards: configuration.forwards,
+      filtering: configuration.nat.filtering, timeouts: configuration.nat.timeouts,
+      isProbed: !configuration.probeTargets.isEmpty && softwire.allowedRelays.count > 1)
   }
 
-  /// What the IPv4 settings of the tunnel device should be. The device is reached from anywhere, so reverse path
+  /// The IPv4 address as it stands on a device. No route to the network of DS-Lite's address comes with it: several
+  /// devices would have the same one, and it would lead to one relay whichever is in use. The default route leads there.
+  func address(on device: Link) -> InterfaceAddress<IPv4Address> {
+    InterfaceAddress(
+      interfaceIndex: device.index, address: ipv4Address, prefixLength: ipv4PrefixLength,
+      flags: ipv4PrefixLength < 32 ? [.noPrefixRoute] : [])
+  }
+
+  /// What the IPv4 settings of the tunnel devices should be. They are reached from anywhere, so reverse path
   /// filtering is loose; 2 and not 0, because the kernel takes the larger of this and the host-wide value.
   public static let deviceSettings: [IPv4Setting: Int32] = [.forwarding: 1, .reversePathFilter: 2]
   /// What the IPv4 settings of the LAN interfaces should be.

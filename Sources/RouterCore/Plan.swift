@@ -4,8 +4,8 @@
 //
 //   1. The softwire's own IPv6 address goes onto the WAN and through duplicate address detection. Until it is usable
 //      nothing else is touched, so whatever softwire there is goes on working.
-//   2. The tunnel moves to the new ends in place; its device is made if it is missing (the rest then waits for the next
-//      look, which knows the device's index).
+//   2. The tunnel moves to the new ends in place; devices of it that are missing are made (the rest then waits for the
+//      next look, which knows their index).
 //   3. Per-device settings, the new IPv4 address, the table in one transaction, the flows of the old address forgotten
 //      with it, the default route replaced.
 //   4. Only then whatever of ours is left over goes: addresses, routes, devices. "Ours" is what carries routerd's
@@ -27,7 +27,8 @@ public enum KernelChange: Hashable, Sendable {
   case addIPv4Address(InterfaceAddress<IPv4Address>)
   case removeIPv4Address(InterfaceAddress<IPv4Address>)
   case applyTable(Table)
-  case forgetFlows(IPv4Address)
+  /// Only those with one of the ports, if there are any.
+  case forgetFlows(IPv4Address, ports: Set<UInt16>? = nil)
   case setRoute(Route<IPv4Address>)
   case removeRoute(Route<IPv4Address>)
   case removeDevice(String)
@@ -53,16 +54,19 @@ public struct Plan: Hashable, Sendable {
     }
     guard prepareLocalAddress(desired, observed, wan, retriesDuplicates) else { return }
     if !wan.isUp || !wan.hasCarrier { warnings.append("\(wan.name) has no link: is the cable plugged in?") }
-    guard let tunnel = observed.tunnel, let device = observed.link(named: desired.tunnel.deviceName) else {
+    let devices = desired.deviceNames.compactMap { name in
+      observed.tunnel?.deviceNames.contains(name) == true ? observed.link(named: name) : nil
+    }
+    guard let active = devices.first, devices.count == desired.deviceNames.count else {
       changes.append(.applyTunnel(desired.tunnel))
       return
     }
-    if tunnel.tunnel != desired.tunnel { changes.append(.applyTunnel(desired.tunnel)) }
-    configureDevices(desired, observed, device)
-    translate(desired, observed, device)
-    route(desired, observed, device)
+    if observed.tunnel?.tunnel != desired.tunnel { changes.append(.applyTunnel(desired.tunnel)) }
+    configureDevices(desired, observed, devices)
+    translate(desired, observed, devices)
+    route(desired, observed, active)
     guard obstacle == nil else { return }
-    removeLeftovers(desired, observed, device, wan)
+    removeLeftovers(desired, observed, devices, wan)
   }
 
   /// - Returns: whether the address can carry the softwire.
@@ -97,8 +101,8 @@ public struct Plan: Hashable, Sendable {
     return true
   }
 
-  private mutating func configureDevices(_ desired: DesiredState, _ observed: ObservedState, _ device: Link) {
-    setSettings(DesiredState.deviceSettings, of: device)
+  private mutating func configureDevices(_ desired: DesiredState, _ observed: ObservedState, _ devices: [Link]) {
+    for device in devices { setSettings(DesiredState.deviceSettings, of: device) }
     for name in desired.lanInterfaces {
       if let link = observed.link(named: name) {
         setSettings(DesiredState.lanSettings, of: link)
@@ -114,10 +118,9 @@ public struct Plan: Hashable, Sendable {
     changes.append(.setIPv4Settings(interface: link.name, index: link.index, settings: wrong))
   }
 
-  private mutating func translate(_ desired: DesiredState, _ observed: ObservedState, _ device: Link) {
-    let address = InterfaceAddress(
-      interfaceIndex: device.index, address: desired.ipv4Address, prefixLength: desired.ipv4PrefixLength)
-    if !observed.ipv4Addresses.contains(where: { $0.isSameObject(as: address) }) {
+  private mutating func translate(_ desired: DesiredState, _ observed: ObservedState, _ devices: [Link]) {
+    for address in devices.map(desired.address(on:))
+    where !observed.ipv4Addresses.contains(where: { $0.isSameObject(as: address) }) {
       changes.append(.addIPv4Address(address))
     }
     let table = desired.nat.table
@@ -125,16 +128,13 @@ public struct Plan: Hashable, Sendable {
     changes.append(.applyTable(table))
     // Flows that were translated to another address or port set would be dropped by the new table until they time out;
     // forgotten, they start afresh. A table that was merely damaged loses none.
-    var stale = Set(Self.leftovers(observed.ipv4Addresses, on: device.index, except: address).map(\.address))
-    if let old = observed.table, Self.haveOtherPorts(old, table) { stale.insert(desired.ipv4Address) }
+    var stale = Set(observed.ipv4Addresses.filter { $0.protocol == .routerd }.map(\.address))
+    stale.remove(desired.ipv4Address)
     changes += stale.sorted().map { .forgetFlows($0) }
-  }
-
-  /// Whether `old` maps ports that `new` does not: another port set, rather than a map that lost elements.
-  private static func haveOtherPorts(_ old: Table, _ new: Table) -> Bool {
-    old.sets.contains { map in
-      guard map.data != nil, let successor = new.sets.first(where: { $0.name == map.name }) else { return false }
-      return map.elements.keys.contains { successor.elements[$0] == nil }
+    switch observed.table.map({ StaleFlows(from: $0, to: table) }) {
+    case nil, .ports([]): break
+    case .all: changes.append(.forgetFlows(desired.ipv4Address))
+    case .ports(let ports): changes.append(.forgetFlows(desired.ipv4Address, ports: ports))
     }
   }
 
@@ -161,28 +161,20 @@ public struct Plan: Hashable, Sendable {
   }
 
   private mutating func removeLeftovers(
-    _ desired: DesiredState, _ observed: ObservedState, _ device: Link, _ wan: Link
+    _ desired: DesiredState, _ observed: ObservedState, _ devices: [Link], _ wan: Link
   ) {
-    let ipv4 = InterfaceAddress(
-      interfaceIndex: device.index, address: desired.ipv4Address, prefixLength: desired.ipv4PrefixLength)
-    for address in Self.leftovers(observed.ipv4Addresses, on: device.index, except: ipv4) {
-      changes += [.removeIPv4Address(address), .forgetFlows(address.address)]
+    let wanted = devices.map(desired.address(on:))
+    let stale = observed.ipv4Addresses.filter { address in
+      address.protocol == .routerd && !wanted.contains { $0.isSameObject(as: address) }
     }
-    for link in observed.links
-    where link.isRouterds && link.name != device.name
-      && !(observed.tunnel?.deviceNames.contains(link.name) ?? false)
-    {
+    changes += stale.map { .removeIPv4Address($0) }
+    changes += Set(stale.map(\.address)).subtracting([desired.ipv4Address]).sorted().map { .forgetFlows($0) }
+    for link in observed.links where link.isRouterds && !desired.deviceNames.contains(link.name) {
       changes.append(.removeDevice(link.name))
     }
     changes += observed.ipv6Addresses.filter {
       $0.protocol == .routerd && !($0.interfaceIndex == wan.index && $0.address == desired.tunnel.localAddress)
     }.map { .removeIPv6Address($0) }
-  }
-
-  private static func leftovers(
-    _ addresses: [InterfaceAddress<IPv4Address>], on index: UInt32, except wanted: InterfaceAddress<IPv4Address>
-  ) -> [InterfaceAddress<IPv4Address>] {
-    addresses.filter { $0.interfaceIndex == index && $0.protocol == .routerd && !$0.isSameObject(as: wanted) }
   }
 }
 

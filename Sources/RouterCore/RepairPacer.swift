@@ -5,6 +5,22 @@
 // foreign addresses), repairing at its pace would burn a core and help nobody. Then repairs slow down, from 250 ms
 // doubling to 30 s, until the damage stays away for a while.
 
+public import NFTables
+
+/// Something that was put right although nobody had asked for a change.
+public struct Repair: Hashable, Sendable {
+  /// The change that put it right.
+  public let change: KernelChange
+  /// For the nftables table, what was there instead: the same damage again and again is told from different damage.
+  public let found: Table?
+
+  /// Notes a change and what it was planned from.
+  public init(_ change: KernelChange, observed: ObservedState) {
+    self.change = change
+    if case .applyTable = change { found = observed.table } else { found = nil }
+  }
+}
+
 /// Decides when the next look at the kernel may be taken.
 public struct RepairPacer: Sendable {
   /// So many repairs of one thing within ``window`` are taken as accidents.
@@ -18,7 +34,7 @@ public struct RepairPacer: Sendable {
   /// Looks are never closer together than this, whatever happens: events come in crowds.
   public static let spacing = Duration.milliseconds(100)
 
-  private var repairs: [(what: String, when: Duration)] = []
+  private var repairs: [(repair: Repair, when: Duration)] = []
   private var delay: Duration?
   private var lastLook: Duration?
   private var lastRepair: Duration?
@@ -32,9 +48,9 @@ public struct RepairPacer: Sendable {
   /// Notes a look that was taken.
   /// - Parameters:
   ///   - now: monotonic time.
-  ///   - repaired: what had to be put right although nobody had asked for a change, one text for each thing.
+  ///   - repaired: what had to be put right.
   /// - Returns: true if repairs begin to be slowed down with this look, which is worth one report.
-  public mutating func looked(at now: Duration, repaired: [String]) -> Bool {
+  public mutating func looked(at now: Duration, repaired: [Repair]) -> Bool {
     lastLook = now
     guard !repaired.isEmpty else {
       // The damage has to stay away for longer than the delay, or one quiet look would undo the patience.
@@ -48,7 +64,7 @@ public struct RepairPacer: Sendable {
       return false
     }
     // Different damage in a row is somebody at work; the same damage again and again is a fight.
-    let isFight = repaired.contains { what in repairs.count { $0.what == what } > Self.freeRepairs }
+    let isFight = repaired.contains { repair in repairs.count { $0.repair == repair } > Self.freeRepairs }
     guard isFight else { return false }
     delay = Self.firstDelay
     return true

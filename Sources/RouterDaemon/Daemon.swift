@@ -33,6 +33,7 @@ public struct Daemon: Sendable {
     for file in plugins.files {
       if case .skipped(let reason) = file.state { logger.warning("plugin \(file.path) is skipped: \(reason)") }
     }
+    if let reason = setup.dataplaneReason { logger.notice("\(reason)") }
     // Events are collected before the first look, so that nothing falls between the two.
     let monitors: [any KernelMonitor] = [try NetlinkMonitor(), try NFTablesMonitor()]
     let reconciler = Reconciler(file: file, plugins: plugins, setup: setup, logger: logger)
@@ -56,12 +57,9 @@ public struct Daemon: Sendable {
 
   /// Removes everything that a daemon with this configuration made.
   /// - Throws: if a daemon runs, which would make it all again.
-  public func teardown() async throws {
-    let lock = try InstanceLock(socket: setup.configuration.controlSocket)
-    let kernel = Kernel(
-      dataplane: setup.dataplane.makeDataplane(log: LoggerPluginLog(logger)),
-      settings: SettingsRecord(folder: setup.configuration.stateDirectory))
-    try await kernel.teardown()
+  public static func teardown(_ configuration: Configuration) throws {
+    let lock = try InstanceLock(socket: configuration.controlSocket)
+    try Kernel.teardown(SettingsRecord(folder: configuration.stateDirectory))
     lock.release()
   }
 }

@@ -18,7 +18,8 @@ extension KernelChange {
     case .addIPv4Address(let address): "add address \(address.address)"
     case .removeIPv4Address(let address): "remove address \(address.address)"
     case .applyTable: "table routerd"
-    case .forgetFlows(let address): "forget flows of \(address)"
+    case .forgetFlows(let address, let ports):
+      "forget flows of \(address)" + (ports.map { ", private ports \($0.sorted())" } ?? "")
     case .setRoute(let route): "route to \(route.destination)"
     case .removeRoute(let route): "remove route to \(route.destination)"
     case .removeDevice(let name): "remove device \(name)"

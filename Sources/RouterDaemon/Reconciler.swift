@@ -6,6 +6,7 @@
 import ControlProtocol
 import Glibc
 import Logging
+import PortSetNAT
 import RouterCore
 import RouterKit
 import ServiceLifecycle
@@ -105,6 +106,7 @@ actor Reconciler: Service {
       try await kernel.dataplane.remove(deviceName: setup.configuration.softwire.device)
       kernel = Self.kernel(next, logger)
     }
+    if let reason = next.dataplaneReason, reason != setup.dataplaneReason { logger.notice("\(reason)") }
     setup = next
     logger.info("configuration read again")
     await pass()
@@ -119,8 +121,7 @@ actor Reconciler: Service {
 
   /// What the relays are to be asked about, while the softwire is up.
   func probeSubject() -> ProbeSubject? {
-    guard status.state == .up, let selection else { return nil }
-    return ProbeSubject(selection.softwire, targets: setup.configuration.probeTargets)
+    settled.flatMap { ProbeSubject($0, targets: setup.configuration.probeTargets) }
   }
 
   /// Moves to another relay, because the one in use is dead and others answer.
@@ -131,6 +132,15 @@ actor Reconciler: Service {
       "nothing comes back through the border relay \(dead), while \(answering) answers: traffic moves there")
     reachableRelays = reachable
     lookAgain()
+  }
+
+  /// What the NAT in use is made of.
+  /// - Throws: why there is none.
+  func sharedAddress() throws -> NATSpec {
+    guard let settled else {
+      throw SetupError("no softwire is up\(status.reason.map { ": \($0)" } ?? "")")
+    }
+    return settled.nat
   }
 
   private func pass() async {
@@ -154,8 +164,8 @@ actor Reconciler: Service {
     }
   }
 
-  private func note(_ repaired: [String]) {
-    let what = repaired.joined(separator: ", ")
+  private func note(_ repaired: [Repair]) {
+    let what = repaired.map(\.change.summary).joined(separator: ", ")
     if pacer.looked(at: MonotonicClock.now, repaired: repaired) {
       logger.warning("something else keeps undoing what routerd sets (\(what)): it is put right ever more rarely now")
     } else if !repaired.isEmpty, !pacer.isSlowedDown {
@@ -171,13 +181,12 @@ actor Reconciler: Service {
     var devices: [String] = []
     var warnings: [String] = []
     /// What somebody else had changed.
-    var repaired: [String] = []
+    var repaired: [Repair] = []
   }
 
   private func reconcile(retriesDuplicates: Bool) async throws -> Outcome {
     let configuration = setup.configuration
-    let device = configuration.softwire.device
-    var observed = try await kernel.observe(deviceName: device)
+    var observed = try Kernel.observe()
     let prefixes =
       configuration.wan.prefixes.isEmpty
       ? observed.linePrefixes(on: configuration.wan.interface) : configuration.wan.prefixes
@@ -198,22 +207,24 @@ actor Reconciler: Service {
       return Outcome(state: .refused, reason: obstacle.description, prefixes: prefixes)
     }
     try checkCapabilities(for: selection)
-    let desired = DesiredState(configuration, softwire: selection.softwire)
+    let desired = DesiredState(
+      configuration, softwire: selection.softwire, deviceNames: setup.dataplane.deviceNames(for:))
     self.selection = selection
+    observed.tunnel = try await kernel.dataplane.observe(desired.tunnel)
     var plan = Plan(desired: desired, observed: observed, retriesDuplicates: retriesDuplicates)
-    let repaired = settled == desired ? plan.changes.map(\.summary) : []
+    let repaired = settled == desired ? plan.changes.map { Repair($0, observed: observed) } : []
     for _ in 0..<Self.roundLimit where !plan.changes.isEmpty {
       for change in plan.changes {
         logger.debug("\(change.summary)")
         try await kernel.apply(change, observed: observed)
       }
-      observed = try await kernel.observe(deviceName: device)
+      observed = try await kernel.observe(desired.tunnel)
       plan = Plan(desired: desired, observed: observed)
     }
     guard plan.changes.isEmpty else {
       throw UnstableState(changes: plan.changes.map(\.summary))
     }
-    var warnings = plan.warnings
+    var warnings = desired.nat.problems + plan.warnings
     if configuration.profileSettings.usesMesh, desired.tunnel.forwardingRules.isEmpty {
       warnings.append("mesh is on, but no rule of the profile \(selection.profile.id.name) is known to allow it")
     }

@@ -14,6 +14,8 @@ public struct Setup: Sendable {
   public let catalog: ProfileCatalog
   /// What makes the dataplane.
   public let dataplane: any DataplaneProvider
+  /// Why the dataplane is not the one that `dataplane = "auto"` would rather have, as a sentence.
+  public let dataplaneReason: String?
 
   /// Brings configuration and plugins together.
   /// - Throws: ``SetupError`` with what is missing and why.
@@ -24,7 +26,7 @@ public struct Setup: Sendable {
     self.configuration = configuration
     catalog = ProfileCatalog(plugins.profiles)
     try Self.checkProfile(configuration, catalog, plugins)
-    dataplane = try Self.dataplane(named: configuration.softwire.dataplane, plugins)
+    (dataplane, dataplaneReason) = try Self.dataplane(configuration, plugins)
     guard !configuration.wan.interface.isEmpty else {
       throw SetupError("[wan] interface: name the interface with the IPv6 line, like interface = \"eth0\"")
     }
@@ -53,7 +55,10 @@ public struct Setup: Sendable {
     }
   }
 
-  private static func dataplane(named name: String, _ plugins: PluginSet) throws(SetupError) -> any DataplaneProvider {
+  private static func dataplane(
+    _ configuration: Configuration, _ plugins: PluginSet
+  ) throws(SetupError) -> (any DataplaneProvider, reason: String?) {
+    let name = configuration.softwire.dataplane
     let known = plugins.dataplanes.sorted { ($0.preference, $1.id.name) > ($1.preference, $0.id.name) }
     guard name == "auto" else {
       guard let dataplane = known.first(where: { $0.id.name == name }) else {
@@ -65,13 +70,23 @@ public struct Setup: Sendable {
       if let missing = dataplane.missingRequirement() {
         throw SetupError("[softwire] dataplane: \(name) cannot run here: \(missing)")
       }
-      return dataplane
+      return (dataplane, nil)
     }
-    guard let dataplane = known.first(where: { $0.missingRequirement() == nil }) else {
-      let reasons = known.map { "\($0.id.name): \($0.missingRequirement() ?? "")" }.joined(separator: "; ")
-      throw SetupError("no dataplane can run here\(reasons.isEmpty ? ": no plugin provides one" : ": \(reasons)")")
+    var reasons: [String] = []
+    for dataplane in known {
+      let name = dataplane.id.name
+      if configuration.profileSettings.usesMesh, !dataplane.capabilities.contains(.forwardingMappingRules) {
+        reasons.append("\(name) cannot reach other subscribers directly (mesh)")
+      } else if let missing = dataplane.missingRequirement() {
+        reasons.append("\(name) cannot run here: \(missing)")
+      } else {
+        let reason = reasons.joined(separator: "; ")
+        return (dataplane, reasons.isEmpty ? nil : "the dataplane is \(name): \(reason)")
+      }
     }
-    return dataplane
+    throw SetupError(
+      reasons.isEmpty
+        ? "no dataplane can run here: no plugin provides one" : "no dataplane: \(reasons.joined(separator: "; "))")
   }
 
   /// Why a plugin that somebody asks for by name is not there, if its file is.

@@ -60,10 +60,22 @@ extension ConfigurationOptions {
 
   /// The status after a request; nothing if no daemon runs.
   func tellDaemon(_ request: ControlRequest, configuration: Configuration) throws -> StatusReport? {
+    try send(request, configuration: configuration)?.status
+  }
+
+  /// Who uses which ports, from the daemon, which must run.
+  func askDaemonForPorts(configuration: Configuration) throws -> PortsReport {
+    guard let report = try send(.ports, configuration: configuration)?.ports else {
+      throw Failure(.failure, "no daemon runs at \(configuration.controlSocket)")
+    }
+    return report
+  }
+
+  private func send(_ request: ControlRequest, configuration: Configuration) throws -> ControlReply? {
     do throws(ControlError) {
       guard let reply = try ControlClient(path: configuration.controlSocket).send(request) else { return nil }
       if let error = reply.error { throw ControlError(description: "the daemon refuses: \(error)") }
-      return reply.status
+      return reply
     } catch {
       throw Failure(.failure, error.description)
     }

@@ -11,7 +11,7 @@ struct Routerd: AsyncParsableCommand {
     abstract: "Keeps IPv4 working over an IPv6 line with MAP-E or DS-Lite.",
     version: "0.1.0",
     subcommands: [
-      RunCommand.self, StatusCommand.self, ProfileCommand.self, CalcCommand.self, PluginsCommand.self,
-      CheckConfigCommand.self, TeardownCommand.self,
+      RunCommand.self, StatusCommand.self, PortsCommand.self, ProfileCommand.self, CalcCommand.self,
+      PluginsCommand.self, CheckConfigCommand.self, TeardownCommand.self,
     ])
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Throughput of plain routing, SNAT alone and routerd's dataplane in one run, and routerd's memory and start time.
+"""Throughput of plain routing, SNAT alone and routerd's dataplane in one run, and routerd's memory and start time, and
+how long it takes to count the ports in use among many connections.
 
     lan ---- ce ==== isp (border relay) ---- inet (iperf3)
 
@@ -14,6 +15,7 @@ import argparse
 import json
 import statistics
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -152,6 +154,34 @@ def print_start_times(routerd: Routerd, count: int = 3) -> None:
     print(f"start to ready: {statistics.median(ready):.2f} s, to working IPv4: {statistics.median(up):.2f} s")
 
 
+def print_port_usage(line: Line, routerd: Routerd, connections: int = 100_000, count: int = 5) -> None:
+    """How long `routerd ports` takes from start to end, the command line included."""
+    routerd.start_up()
+    entries = "".join(
+        f"-A -p udp -s 192.168.1.{10 + number % 200} --sport {1024 + number % 60000} "
+        f"-d 198.{18 + (number >> 16)}.{number >> 8 & 255}.{number & 255} --dport 443 "
+        f"-r 198.{18 + (number >> 16)}.{number >> 8 & 255}.{number & 255} --reply-port-src 443 "
+        f"-q {BIGLOBE.ipv4} --reply-port-dst {BIGLOBE.private_ports[number % BIGLOBE.port_count]} "
+        "-t 600 -u ASSURED,SEEN_REPLY\n"
+        for number in range(connections)
+    )
+    line.ce.run("conntrack", "-R", "-", stdin=entries)
+    times, work = [], []
+    for _ in range(count):
+        begun, used = time.monotonic(), routerd.cpu_seconds()
+        report = json.loads(routerd.cli("ports", "--json").stdout)
+        times.append(time.monotonic() - begun)
+        work.append(routerd.cpu_seconds() - used)
+        assert report["protocols"]["udp"]["connections"] >= connections
+    print(
+        f"ports in use among {connections} connections: {statistics.median(times):.2f} s, "
+        f"of which the daemon works {statistics.median(work):.2f} s"
+    )
+    line.ce.run("conntrack", "-F")
+    routerd.stop()
+    routerd.cli("teardown")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=int, default=3, help="length of each measurement")
@@ -172,6 +202,7 @@ def main() -> int:
                     memory = routerd.memory()
         print(f"\nmemory after the run: VmRSS {memory['VmRSS'] / 1024:.1f} MiB, PSS {memory['PSS'] / 1024:.1f} MiB")
         print_start_times(routerd)
+        print_port_usage(line, routerd)
     return 0
 
 

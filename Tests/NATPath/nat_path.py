@@ -8,8 +8,9 @@ The "softwire" is a veth pair here, so that nothing of it is hidden: every packe
 its addresses, ports and checksums are checked by arithmetic that shares nothing with the table. The namespaces of lan
 and inet have no names and end with their processes.
 
-usage: nat_path.py ADDRESS OFFSET LENGTH PSID on|off
+usage: nat_path.py ADDRESS OFFSET LENGTH PSID on|off [PORT PORT]
          LENGTH 0: the whole address; on: devices leave checksums to the hardware, off: they do not
+         PORT PORT: the table forwards the first to port 8080 of lan, the second to port 8080 of the router
 
 On success the last lines are `counter NAME PACKETS`: what the table must have counted.
 """
@@ -29,6 +30,7 @@ import threading
 import time
 
 ADDRESS, OFFSET, LENGTH, PSID, OFFLOADS = sys.argv[1], *map(int, sys.argv[2:5]), sys.argv[5]
+FORWARDED = [int(word) for word in sys.argv[6:]]
 SERVER = "198.51.100.80"
 PROHIBITED = "198.51.100.99"
 NARROW = "198.51.100.77"
@@ -416,6 +418,41 @@ def open_and_forget():
         client.send(b"first")
 
 
+def serve(address):
+    """TCP and UDP on port 8080 of this address, which tell a caller its address, and count the bytes of a datagram."""
+    listener, datagrams = socket.socket(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    for each in (listener, datagrams):
+        each.bind((address, 8080))
+    listener.listen(16)
+
+    def accept():
+        while True:
+            connection, caller = listener.accept()
+            connection.sendall(caller[0].encode())
+            connection.close()
+
+    def answer():
+        while True:
+            data, caller = datagrams.recvfrom(65536)
+            datagrams.sendto(f"{caller[0]} {len(data)}".encode(), caller)
+
+    for job in (accept, answer):
+        threading.Thread(target=job, daemon=True).start()
+
+
+def call(port, local, size=0):
+    """What the service at our address and this port says; by UDP if a size is given."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM if size else socket.SOCK_STREAM) as client:
+        client.settimeout(2)
+        client.bind((local, 0))
+        # IP_MTU_DISCOVER = IP_PMTUDISC_DONT
+        client.setsockopt(socket.SOL_IP, 10, 0)
+        client.connect((ADDRESS, port))
+        if size:
+            client.send(bytes(size))
+        return client.recv(100).decode()
+
+
 # --- The story ------------------------------------------------------------------------------------------------
 
 expected = {}
@@ -452,11 +489,12 @@ def story(lan, inet):
         [p[26:28] for p in packets if p[9] == 17 and p[22:24] == b"\0\x08"], [b"\0\0"] * 2)
 
     # The kernel looks at some ports only; of many ports the very last take it many SYNs to find.
-    connections = min(len(PORTS), 850)
+    connections = min(len(PORTS) - len(FORWARDED), 850)
     check(f"{connections} of {len(PORTS)} connections at once", lan(tcp_many, connections), connections)
     taken = inet(take_peers)
     check("each has a port of its own", len({port for _, port in taken}), connections)
     check("all from our address", {address for address, _ in taken}, {ADDRESS})
+    check("none of them is forwarded", {port for _, port in taken} & set(FORWARDED), set())
     clean(inet, "TCP")
     # Ports of closed connections are taken for some seconds more.
     sh("conntrack -F 2>/dev/null")
@@ -480,6 +518,9 @@ def story(lan, inet):
         check("an ICMP error towards the internet", inet(udp_to, struct.unpack("!H", sent[20:22])[0], port, hops), name)
         check("its source", {p[12:16] for p in clean(inet, "ICMP error")}, {socket.inet_aton(ADDRESS)})
 
+    if FORWARDED:
+        forwarded(lan, inet)
+
     # Pings from outside.
     echo = PORTS[100]
     inet(inject, ipv4(SERVER, ADDRESS, 1, icmp(8, 0, echo << 16 | 1, b"hello")))
@@ -487,6 +528,24 @@ def story(lan, inet):
     check("the answer has the identifier", [struct.unpack("!H", p[24:26])[0] for p in answers], [echo])
 
     unwanted(lan, inet)
+
+
+def forwarded(lan, inet):
+    """From the internet, from the lan, from the router itself; to the lan and to the router."""
+    to_lan, to_router = FORWARDED
+    lan(serve, LAN)
+    serve(ROUTER_LAN)
+    for port in FORWARDED:
+        for size in (0, 10, 3000):
+            told = f" {size}" if size else ""
+            check(f"port {port} from the internet, size {size}", inet(call, port, SERVER, size), f"{SERVER}{told}")
+    clean(inet, "forwarded ports")
+    for size, told in ((0, ""), (10, " 10")):
+        check(f"from the lan to the lan, size {size}", lan(call, to_lan, LAN, size), f"{ROUTER_LAN}{told}")
+        check(f"from the lan to the router, size {size}", lan(call, to_router, LAN, size), f"{LAN}{told}")
+        check(f"from the router to the lan, size {size}", call(to_lan, ADDRESS, size), f"{ROUTER_LAN}{told}")
+        check(f"from the router to itself, size {size}", call(to_router, ADDRESS, size), f"{ROUTER_LAN}{told}")
+    check("none of it left", inet(take_captured), [])
 
 
 def unwanted(lan, inet):

@@ -9,7 +9,11 @@ import Testing
 @Suite struct KernelAnswerTests {
   static func table(_ rules: [Rule], sets: [NamedSet] = []) -> Table {
     Table(
-      name: "t", comment: "a table", counters: ["c"], sets: sets,
+      name: "t", comment: "a table", counters: ["c"],
+      timeouts: [
+        "tcp": .tcp(.init(established: 5, transitory: 4, timeWait: 3, closed: 2, unacknowledged: 1)),
+        "udp": .udp(answered: 9, unanswered: 8), "icmp": .icmp(7),
+      ], sets: sets,
       chains: [Chain(name: "entry", base: BaseChain(hook: .input, priority: 7, dropsByDefault: true), rules: rules)])
   }
 
@@ -27,6 +31,10 @@ import Testing
     .connection(.state, into: .r1), .bitwise(.r1, into: .r2, mask: [1, 2, 3, 4], xor: [0, 0, 0, 1]),
     .connection(.status, into: .r1), .connection(.direction, into: .r1), .immediate([1, 2], into: .r2),
     .hasExtension(ExtensionHeader(.ipv6, number: 44, offset: 0, length: 1), into: .r1),
+    .connectionEnd(.ipv4Source, .original, into: .r2), .connectionEnd(.sourcePort, .reply, into: .r2Second),
+    .connectionEnd(.ipv4Destination, .original, into: .r1Second),
+    .connectionEnd(.sourcePort, .original, into: .r1Third),
+    .update(set: "owners", key: .r1, data: nil), .update(set: "cone", key: .r1, data: .r2), .timeout("tcp"),
     .counter("c"), .verdict(.return),
   ]
 
@@ -37,12 +45,35 @@ import Testing
         NamedSet(name: "map", from: .port, to: .port, [[0, 80]: [0, 81]]),
         NamedSet(name: "addresses", from: .ipv4Address, to: .icmpType, [[192, 0, 2, 1]: [3]]),
         NamedSet(name: "empty", of: .ipProtocol, []),
+        NamedSet(name: "forwards", from: .port, to: .ipv4Endpoint, [[0, 80]: [192, 0, 2, 1, 0, 81, 0, 0]]),
+        NamedSet(name: "owners", from: .portAndIPv4Endpoint, DynamicSet(timeout: 300, comment: "who was first")),
+        NamedSet(name: "cone", from: .port, to: .ipv4Endpoint, DynamicSet(timeout: 300, comment: "where to")),
       ]
       let table = Self.table([Rule(Self.everything, comment: "all"), Rule([.verdict(.accept)]), Rule([])], sets: sets)
       let socket = try NFTablesSocket()
       try socket.apply(plan(from: nil, to: table))
       #expect(try socket.observe(table: "t") == table)
       #expect(try socket.counters(table: "t").keys.sorted() == ["c"])
+      let listing = try shell("nft list table inet t")
+      for line in ["type inet_service : ipv4_addr . inet_service", "80 : 192.0.2.1 . 81", "comment \"where to\""] {
+        #expect(listing.contains(line), "\(listing)")
+      }
+    }
+  }
+
+  @Test func whatRulesAddIsNoDifference() throws {
+    try inNetworkNamespace {
+      let cone = NamedSet(name: "cone", from: .port, to: .ipv4Endpoint, DynamicSet(timeout: 300, comment: "x"))
+      let table = Self.table([Rule([.verdict(.accept)])], sets: [cone])
+      let socket = try NFTablesSocket()
+      try socket.apply(plan(from: nil, to: table))
+      try shell("nft 'add element inet t cone { 7 : 192.0.2.1 . 8 }'")
+      let observed = try socket.observe(table: "t")
+      #expect(observed == table)
+      #expect(plan(from: observed, to: table).isEmpty)
+      // Other rules are filled in without losing it.
+      try socket.apply(plan(from: observed, to: Self.table([Rule([.verdict(.drop)])], sets: [cone])))
+      #expect(try shell("nft list map inet t cone").contains("192.0.2.1 . 8"))
     }
   }
 

@@ -47,6 +47,8 @@ import Testing
       #expect(link.hasCarrier == other.flags.contains("LOWER_UP"))
       #expect(link.alias == other.ifalias)
       #expect(link.kind == other.linkinfo?.info_kind)
+      // What a kernel with ip6_tunnel has in each namespace; its link-layer address is written like an IPv6 address.
+      guard link.name != "ip6tnl0" else { continue }
       let address = link.hardwareAddress.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: ":")
       #expect(address == other.address ?? "")
     }
@@ -107,7 +109,7 @@ import Testing
       #expect(shown.mtu == 1460)
       #expect(shown.ifalias == "routerd")
       #expect(shown.flags.contains("UP"))
-      #expect(shown.flags.contains("NO-CARRIER"))
+      #expect(!shown.flags.contains("LOWER_UP"))
 
       try netlink.setLink(tun.index, alias: "")
       shown = try #require(try ipShow("-d link show dev tun9", as: [Shown].self).first)

@@ -28,6 +28,17 @@ import Testing
     }
   }
 
+  /// A tool that loads sysctl.d again turns forwarding off, and nothing else tells of it.
+  @Test func aChangedSettingIsNoticed() throws {
+    try inNetworkNamespace {
+      try ip("link set lo up")
+      let monitor = try NetlinkMonitor()
+      try shell("echo 1 >/proc/sys/net/ipv4/conf/lo/forwarding")
+      #expect(try monitor.wait(timeout: .seconds(5)))
+      #expect(try settles(monitor))
+    }
+  }
+
   @Test func aRemovalIsNoticed() throws {
     try inNetworkNamespace {
       try ip("link add near type veth peer name far")

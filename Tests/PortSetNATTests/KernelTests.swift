@@ -13,14 +13,14 @@ import Testing
 
   static func spec(
     _ address: String = "133.209.13.2", layout: (Int, Int, UInt16)? = (4, 8, 65), mesh: Bool = false,
-    relays: [String] = ["2001:260:700:1::1:275", "2001:260:700:1::1:276"]
+    relays: [String] = ["2001:260:700:1::1:275", "2001:260:700:1::1:276"], probed: Bool = false
   ) throws -> NATSpec {
     try NATSpec(
       devices: ["softwire0", "softwire1"], localAddress: IPv6Address(ce), relays: relays.map { try IPv6Address($0) },
       admitsMesh: mesh,
       kind: .mapE(
         address: IPv4Address(address),
-        portSet: layout.flatMap { PortSet(psidOffset: $0.0, psidLength: $0.1, psid: $0.2) }))
+        portSet: layout.flatMap { PortSet(psidOffset: $0.0, psidLength: $0.1, psid: $0.2) }), isProbed: probed)
   }
 
   static func dsLite() throws -> NATSpec {
@@ -35,9 +35,25 @@ import Testing
       ("whole address", try spec(layout: nil)),
       ("one block", try spec("192.0.2.18", layout: (0, 8, 52))), ("no gap", try spec("192.0.2.18", layout: (6, 4, 3))),
       ("no port", try spec("192.0.2.18", layout: (0, 16, 0))), ("mesh", try spec(mesh: true)),
+      ("probed", try spec(probed: true)), ("probed, whole address", try spec(layout: nil, probed: true)),
       ("no relay", try spec(relays: [])), ("DS-Lite", try dsLite()),
       ("16128 ports", try spec("192.0.2.18", layout: (6, 2, 1))),
+      ("forwards", try ForwardTests.spec([ForwardTests.forward(5140), ForwardTests.forward(5141, 11)])),
+      (
+        "forwards in one block",
+        try ForwardTests.spec([ForwardTests.forward(13312)], layout: (0, 8, 52), filtering: .endpointIndependent)
+      ),
+      ("everybody", try ForwardTests.spec([ForwardTests.forward(5140)], filtering: .endpointIndependent)),
+      ("everybody, whole address", try ForwardTests.spec([], layout: nil, filtering: .endpointIndependent)),
     ]
+  }
+
+  @Test func probesHaveAnIdentifierThatNoPingGets() throws {
+    #expect(try Self.spec(probed: true).probeIdentifier == 62495)
+    #expect(try Self.spec(layout: nil, probed: true).probeIdentifier == .max)
+    // A forward of that very port moves it out of the range, and the probes to the next.
+    let forwarding = try ForwardTests.spec([ForwardTests.forward(62495)])
+    #expect(forwarding.probeIdentifier == 62494)
   }
 
   @Test func everyKindOfTableReadsBackAsWritten() throws {
@@ -111,6 +127,9 @@ import Testing
     "flush ruleset", "insert rule inet routerd unsolicited accept", "add chain inet routerd stranger",
     "add rule inet routerd dstnat iifname eth0 tcp dport 80 dnat ip to 192.0.2.1",
     "add counter inet routerd another", "add set inet routerd another { type ipv4_addr; }",
+    "delete element inet routerd forwarded_tcp { 5140 }", "flush chain inet routerd timeouts",
+    "add element inet routerd forwarded_udp { 5150 : 192.0.2.1 . 1 }",
+    "add ct timeout inet routerd other { protocol udp; policy = { unreplied : 1 }; }",
     "flush map inet routerd private_to_real", "add table inet routerd { flags dormant; }",
     "add chain inet routerd leaving2 { type filter hook postrouting priority 301; policy drop; }",
     "chain inet routerd outbound { type filter hook postrouting priority 300; policy drop; }",
@@ -118,7 +137,10 @@ import Testing
   func damageIsRepaired(damage: String) throws {
     try inNetworkNamespace {
       let socket = try NFTablesSocket()
-      let desired = try Self.spec().table
+      let desired = try NATSpec(
+        devices: ["softwire0", "softwire1"], localAddress: IPv6Address(Self.ce), relays: [IPv6Address("2001:db8::1")],
+        kind: Self.spec().kind, forwards: [ForwardTests.forward(5140)]
+      ).table
       try socket.apply(plan(from: nil, to: desired))
       try shell("nft '\(damage)'")
       let observed = try socket.observe(table: "routerd")

@@ -35,9 +35,9 @@ import Testing
     for set in [(4, 8, 65), (6, 6, 63), (6, 6, 0), (5, 5, 31), (6, 4, 3)] {
       let set = try #require(PortSet(psidOffset: set.0, psidLength: set.1, psid: UInt16(set.2)))
       let range = try #require(PrivateRange(for: set))
-      #expect(range.slots.map(\.0) == set.ports)
-      #expect(range.slots.map(\.1) == Array(range.ports))
-      #expect(range.slots.allSatisfy { range.realPort(forPrivate: $0.1) == $0.0 })
+      #expect(range.slots.map(\.real) == set.ports)
+      #expect(range.slots.map(\.private) == Array(range.ports))
+      #expect(range.slots.allSatisfy { range.realPort(forPrivate: $0.private) == $0.real })
       #expect(range.realPort(forPrivate: range.ports.lowerBound - 1) == nil)
     }
   }
@@ -79,5 +79,39 @@ import Testing
     let range = try #require(PrivateRange(for: set))
     #expect(range.ports.upperBound == 65535)
     #expect(range.ports.count == 63 * 64)
+  }
+
+  @Test(arguments: [(4, 8, 65), (6, 6, 7), (6, 4, 3), (0, 8, 52), (1, 8, 3)])
+  func aReservedPortLeavesTheRangeAndNothingElseMoves(offset: Int, length: Int, psid: UInt16) throws {
+    let set = try #require(PortSet(psidOffset: offset, psidLength: length, psid: psid))
+    let ports = set.ports
+    // In the middle, at both ends, beside each other; one twice, and one that is not of the set.
+    let reserved = [ports[5], ports[ports.count - 1], ports[5], ports[0], ports[1], ports[ports.count - 2]]
+    var before = try #require(PrivateRange(for: set))
+    for count in 1...reserved.count {
+      let range = try #require(PrivateRange(for: set, reserving: Array(reserved.prefix(count)) + [1]))
+      let kept = Set(reserved.prefix(count))
+      #expect(range.ports.lowerBound == before.ports.lowerBound)
+      #expect(range.ports.count == ports.count - kept.count)
+      #expect(range.realPorts == ports)
+      // One to one, all ports of the set, none of the reserved ones in the range.
+      #expect(Set(range.slots.map(\.real)) == Set(ports) && range.slots.count == ports.count)
+      #expect(Set(range.slots.map(\.private)).count == ports.count)
+      #expect(range.slots.allSatisfy { range.ports.contains($0.private) == !kept.contains($0.real) })
+      #expect(range.slots.allSatisfy { range.realPort(forPrivate: $0.private) == $0.real })
+      if range.isApart {
+        #expect(range.slots[range.ports.count...].allSatisfy { $0.private == $0.real })
+      }
+      // Of the ports that can be chosen, one at most stands for another than before, and one is gone.
+      let moved = before.ports.filter { range.realPort(forPrivate: $0) != before.realPort(forPrivate: $0) }
+      #expect(moved.count <= 2, "\(moved)")
+      before = range
+    }
+  }
+
+  @Test func theLastPortIsNeverReserved() throws {
+    let set = try #require(PortSet(psidOffset: 0, psidLength: 14, psid: 9))
+    let range = try #require(PrivateRange(for: set, reserving: set.ports))
+    #expect(set.count == 4 && range.ports.count == 1 && range.slots.count == 4)
   }
 }

@@ -10,73 +10,6 @@ import RouterCore
 import RouterKit
 import Testing
 
-/// A kernel that does what the changes say.
-private struct SimulatedKernel {
-  var state = ObservedState()
-  /// Every change that was carried out.
-  var log: [KernelChange] = []
-  /// Whether duplicate address detection ends at once.
-  var isDetectionInstant = true
-  private var nextIndex: UInt32 = 10
-
-  init(wan: Link = Link(index: 2, name: "wan0", isUp: true, hasCarrier: true, mtu: 1500)) {
-    state.links = [
-      wan, Link(index: 3, name: "lan0", isUp: true, hasCarrier: true, mtu: 1500, ipv4Settings: [.forwarding: 0]),
-    ]
-  }
-
-  mutating func apply(_ change: KernelChange) {
-    log.append(change)
-    switch change {
-    case .addIPv6Address(var address):
-      if !isDetectionInstant { address.flags.insert(.tentative) }
-      state.ipv6Addresses.append(address)
-    case .removeIPv6Address(let address):
-      state.ipv6Addresses.removeAll { $0 == address }
-    case .addIPv4Address(let address):
-      state.ipv4Addresses.append(address)
-    case .removeIPv4Address(let address):
-      state.ipv4Addresses.removeAll { $0 == address }
-    case .applyTunnel(let tunnel):
-      state.tunnel = TunnelState(deviceNames: [tunnel.deviceName], tunnel: tunnel)
-      if state.link(named: tunnel.deviceName) == nil {
-        state.links.append(
-          Link(
-            index: nextIndex, name: tunnel.deviceName, kind: "tun", alias: "routerd", isUp: true, hasCarrier: true,
-            mtu: UInt32(tunnel.mtu), ipv4Settings: [.forwarding: 0, .reversePathFilter: 1]))
-        nextIndex += 1
-      }
-    case .removeDevice(let name):
-      let index = state.link(named: name)?.index
-      state.links.removeAll { $0.name == name }
-      state.ipv4Addresses.removeAll { $0.interfaceIndex == index }
-      state.ipv4Routes.removeAll { $0.interfaceIndex == index }
-    case .setIPv4Settings(let interface, _, let settings):
-      guard let position = state.links.firstIndex(where: { $0.name == interface }) else { return }
-      state.links[position].ipv4Settings.merge(settings) { $1 }
-    case .applyTable(let table):
-      state.table = table
-    case .forgetFlows:
-      break
-    case .setRoute(let route):
-      state.ipv4Routes.removeAll { $0.destination == route.destination && $0.metric == route.metric }
-      state.ipv4Routes.append(route)
-    case .removeRoute(let route):
-      state.ipv4Routes.removeAll { $0 == route }
-    }
-  }
-
-  /// Plans and applies until there is nothing to do; the last plan.
-  mutating func settle(_ desired: DesiredState) -> Plan {
-    var plan = Plan(desired: desired, observed: state)
-    for _ in 0..<10 where !plan.changes.isEmpty {
-      for change in plan.changes { apply(change) }
-      plan = Plan(desired: desired, observed: state)
-    }
-    return plan
-  }
-}
-
 struct PlanTests {
   private var configuration: Configuration {
     var configuration = Configuration()
@@ -86,18 +19,17 @@ struct PlanTests {
   }
 
   private func desired(
-    _ prefix: String = "2001:db8:12:3400::/56", relay: String = "2001:db8:ffff::1",
-    change: (inout Configuration) -> Void = { _ in }
+    _ prefix: String = "2001:db8:12:3400::/56", relay: String = "2001:db8:ffff::1"
   ) throws -> DesiredState {
     let rule = try MappingRule(
       ipv6Prefix: IPv6Prefix("2001:db8::/40"), ipv4Prefix: IPv4Prefix("192.0.2.0/24"), eaBitsLength: 16, psidOffset: 4,
       identifierFormat: .draft03)
-    var configuration = configuration
-    change(&configuration)
     return DesiredState(
       configuration,
       softwire: .mapE(
-        MAPESoftwire(parameters: try rule.parameters(for: IPv6Prefix(prefix)), borderRelay: try IPv6Address(relay))))
+        MAPESoftwire(
+          parameters: try rule.parameters(for: IPv6Prefix(prefix)), borderRelay: try IPv6Address(relay))),
+      deviceNames: SimulatedDataplane.tun.deviceNames)
   }
 
   @Test func buildsEverythingFromNothingAndThenRests() throws {
@@ -105,7 +37,7 @@ struct PlanTests {
     let desired = try desired()
     let plan = kernel.settle(desired)
     #expect(plan.changes.isEmpty && plan.waitingFor == nil && plan.obstacle == nil && plan.warnings.isEmpty)
-    #expect(kernel.state.tunnel?.tunnel == desired.tunnel)
+    #expect(kernel.observed(desired).tunnel?.tunnel == desired.tunnel)
     #expect(kernel.state.table == desired.nat.table)
     #expect(kernel.state.ipv4Addresses.map(\.address.description) == ["192.0.2.18"])
     #expect(kernel.state.ipv4Routes.map(\.metric) == [50])
@@ -136,7 +68,7 @@ struct PlanTests {
     // The new address is there and tentative; the old softwire is whole.
     #expect(plan.waitingFor?.contains("duplicate address detection") == true)
     #expect(kernel.log.count == 1)
-    #expect(kernel.state.tunnel?.tunnel == (try desired().tunnel))
+    #expect(kernel.tunnel == (try desired().tunnel))
     for index in kernel.state.ipv6Addresses.indices { kernel.state.ipv6Addresses[index].flags.remove(.tentative) }
     _ = kernel.settle(other)
     #expect(kernel.state.ipv6Addresses.map(\.address) == [other.tunnel.localAddress])
@@ -191,14 +123,14 @@ struct PlanTests {
   @Test func anAddressOfSomebodyElseIsAnObstacle() throws {
     var kernel = SimulatedKernel()
     let desired = try desired()
-    let plan = Plan(desired: desired, observed: kernel.state)
+    let plan = Plan(desired: desired, observed: kernel.observed(desired))
     for change in plan.changes { kernel.apply(change) }
     kernel.state.ipv6Addresses[0].flags.formUnion([.duplicateDetected, .tentative])
-    let blocked = Plan(desired: desired, observed: kernel.state)
+    let blocked = Plan(desired: desired, observed: kernel.observed(desired))
     #expect(blocked.changes.isEmpty)
     #expect(blocked.obstacle?.contains("in use by another device on wan0") == true)
     // Trying again takes the address away first, since the kernel detects only once.
-    let retry = Plan(desired: desired, observed: kernel.state, retriesDuplicates: true)
+    let retry = Plan(desired: desired, observed: kernel.observed(desired), retriesDuplicates: true)
     #expect(retry.changes == [.removeIPv6Address(kernel.state.ipv6Addresses[0])])
   }
 
@@ -268,9 +200,9 @@ struct PlanTests {
       if seed & 2 != 0 { kernel.state.ipv4Routes = [] }
       if seed & 4 != 0 { kernel.state.ipv4Addresses = [] }
       if seed & 8 != 0 { kernel.state.ipv6Addresses = [] }
-      if seed & 16 != 0 { kernel.state.tunnel?.tunnel = nil }
+      if seed & 16 != 0 { kernel.tunnel = nil }
       if seed & 32 != 0 { kernel.state.links[2].ipv4Settings = [:] }
-      if seed & 64 != 0 { kernel.apply(.removeDevice("softwire0")); kernel.state.tunnel = nil }
+      if seed & 64 != 0 { kernel.apply(.removeDevice("softwire0")); kernel.tunnel = nil }
       if seed & 128 != 0 { kernel.state.links[1].ipv4Settings[.forwarding] = 0 }
       let plan = kernel.settle(desired)
       #expect(plan.changes.isEmpty && plan.waitingFor == nil, "seed \(seed)")

@@ -2,16 +2,19 @@
 //
 // The pace of repairs, on a clock that the test turns.
 
+import NFTables
 import RouterCore
 import Testing
 
 struct RepairPacerTests {
+  private let table = Repair(.applyTable(Table(name: "routerd")), observed: ObservedState())
+
   @Test func singleDamageIsRepairedAtOnce() {
     var pacer = RepairPacer()
     for second in stride(from: 0, to: 1000, by: 5) {
       let now = Duration.seconds(second)
       #expect(pacer.nextLook(after: now) == now)
-      let isReport = pacer.looked(at: now, repaired: ["table"])
+      let isReport = pacer.looked(at: now, repaired: [table])
       #expect(!isReport && !pacer.isSlowedDown)
     }
   }
@@ -19,9 +22,19 @@ struct RepairPacerTests {
   @Test func differentDamageInARowIsNoFight() {
     var pacer = RepairPacer()
     for number in 0..<100 {
-      _ = pacer.looked(at: .milliseconds(number * 50), repaired: ["thing \(number)"])
+      _ = pacer.looked(
+        at: .milliseconds(number * 50), repaired: [Repair(.removeDevice("thing \(number)"), observed: ObservedState())])
       #expect(!pacer.isSlowedDown)
     }
+  }
+
+  @Test func theSameRepairOfDifferentDamageIsNoFight() {
+    let change = KernelChange.applyTable(Table(name: "routerd"))
+    let repairs = (0..<3).map {
+      Repair(change, observed: ObservedState(table: Table(name: "routerd", comment: "\($0)")))
+    }
+    #expect(Set(repairs).count == 3)
+    #expect(Repair(change, observed: ObservedState()) == table)
   }
 
   @Test func looksAreSpaced() {
@@ -38,7 +51,7 @@ struct RepairPacerTests {
     var reports = 0
     var looks = 0
     while now < .seconds(600) {
-      if pacer.looked(at: now, repaired: ["table"]) { reports += 1 }
+      if pacer.looked(at: now, repaired: [table]) { reports += 1 }
       looks += 1
       now = pacer.nextLook(after: now)
     }
@@ -51,7 +64,7 @@ struct RepairPacerTests {
     var pacer = RepairPacer()
     var now = Duration.zero
     for _ in 0..<7 {
-      _ = pacer.looked(at: now, repaired: ["table"])
+      _ = pacer.looked(at: now, repaired: [table])
       now += .milliseconds(250)
     }
     #expect(pacer.isSlowedDown)
@@ -61,7 +74,7 @@ struct RepairPacerTests {
     now += .seconds(61)
     _ = pacer.looked(at: now, repaired: [])
     #expect(!pacer.isSlowedDown)
-    _ = pacer.looked(at: now, repaired: ["table"])
+    _ = pacer.looked(at: now, repaired: [table])
     #expect(!pacer.isSlowedDown)
   }
 }

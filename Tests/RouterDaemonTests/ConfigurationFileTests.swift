@@ -2,6 +2,7 @@
 //
 // The configuration files: what is read, what overrides what, and how mistakes are told.
 
+import PortSetNAT
 import RouterCore
 import RouterDaemon
 import RouterKit
@@ -40,6 +41,23 @@ struct ConfigurationFileTests {
       mtu = 1400
       mesh = true
       metric = 7
+      [nat]
+      filtering = "endpoint-independent"
+      [nat.timeouts]
+      tcp_established = 1
+      tcp_transitory = 2
+      tcp_time_wait = 3
+      udp = 4
+      dns = 5
+      icmp = 6
+      [[forward]]
+      protocol = "tcp"
+      external = 5136
+      internal = "192.168.1.10:8080"
+      [[forward]]
+      protocol = "udp+tcp"
+      external = 5137
+      internal = "192.168.1.11"
       [rules]
       unconfirmed = true
       [dslite]
@@ -61,8 +79,32 @@ struct ConfigurationFileTests {
     #expect(configuration.profileSettings.usesMesh && configuration.profileSettings.usesUnconfirmedRules)
     #expect(configuration.profileSettings.aftr == "transix")
     #expect(configuration.probeTargets == [IPv4Address(192, 0, 2, 1)])
+    #expect(configuration.nat.filtering == .endpointIndependent)
+    let timeouts = configuration.nat.timeouts
+    #expect([timeouts.tcpEstablished, timeouts.tcpTransitory, timeouts.tcpTimeWait] == [1, 2, 3])
+    #expect([timeouts.udp, timeouts.dns, timeouts.icmp] == [4, 5, 6])
+    #expect(
+      configuration.forwards == [
+        PortForward([.tcp], external: 5136, to: IPv4Address(192, 168, 1, 10), port: 8080),
+        PortForward([.tcp, .udp], external: 5137, to: IPv4Address(192, 168, 1, 11), port: 5137),
+      ])
     #expect(configuration.pluginPath == ["/a", "/b"])
     #expect(configuration.controlSocket == "/run/x" && configuration.stateDirectory == "/var/x")
+  }
+
+  @Test func forwardsOfAllFilesAddUp() throws {
+    func forward(_ port: Int, _ transport: String) -> String {
+      "[[forward]]\nprotocol = \"\(transport)\"\nexternal = \(port)\ninternal = \"192.168.1.10\"\n"
+    }
+    let configuration = try load(
+      forward(1, "tcp") + forward(1, "udp"), dropIns: ["1.toml": forward(2, "tcp"), "2.toml": forward(3, "tcp")])
+    #expect(configuration.forwards.map(\.external) == [1, 1, 2, 3])
+    let error = try #require(throws: ConfigurationError.self) {
+      try load(forward(1, "tcp+udp"), dropIns: ["1.toml": forward(2, "tcp") + forward(1, "udp")])
+    }
+    for part in ["1.toml", "[[forward]] number 2", "udp port 1 ", "192.168.1.10:1"] {
+      #expect(error.description.contains(part), "\(error)")
+    }
   }
 
   @Test func laterFilesOverrideKeyByKey() throws {
@@ -88,6 +130,20 @@ struct ConfigurationFileTests {
     ("[softwire]\nmesh = \"yes\"", ["true or false"]), ("[softwire]\nmetric = -1", ["metric"]),
     ("[softwire]\ncolour = 1", ["[softwire] colour", "dataplane, device, mesh, metric, mtu"]),
     ("[control]\nsocket = \"relative\"", ["absolute"]), ("[lan]\ninterfaces = [\"a b\"]", ["[lan] interfaces"]),
+    ("[nat]\nfiltering = \"full cone\"", ["[nat] filtering", "full cone", "endpoint-independent"]),
+    ("[nat.timeouts]\nudp = 0", ["[nat.timeouts] udp", "1 to"]), ("[nat.timeouts]\ntcp = 9", ["tcp_established"]),
+    ("[forward]\nexternal = 1", ["forward", "[[forward]]", "a section"]), ("forward = [1]", ["a list of sections"]),
+    ("[[forward]]\nexternal = 1", ["[[forward]] number 1, protocol", "missing", "tcp+udp"]),
+    (forward("gre", "5136", "192.168.1.10"), ["number 1, protocol", "gre"]),
+    (forward("tcp+tcp", "5136", "192.168.1.10"), ["protocol", "tcp+tcp"]),
+    (forward("tcp", "70000", "192.168.1.10"), ["external", "1 to 65535"]),
+    (forward("tcp", "5136", "192.168.1.300"), ["internal", "300 is more than 255"]),
+    (forward("tcp", "5136", "192.168.1.10:0"), ["internal", "192.168.1.10:8080"]),
+    (forward("tcp", "5136", "192.168.1.10:+80"), ["internal", "not a port"]),
+    (forward("tcp", "5136", "192.168.1.10:80:1"), ["internal", "not a port"]),
+    (forward("tcp", "5136", "127.0.0.1:80"), ["internal", "address on the LAN"]),
+    (forward("tcp", "5136", "224.0.0.1"), ["internal", "not the address of a host"]),
+    (forward("tcp", "5136", "192.168.1.10") + "colour = 1", ["colour", "external, internal, protocol"]),
     ("profile = \"nuro\"\nprofile = \"ocn\"", ["line 2"]), ("[wan", ["line 1"]), ("profile = \"nuro", ["line 1"]),
     ("profile = \"a\\u0000b\"", ["NUL"]), ("\u{0}profile = 1", ["UTF-8"]),
   ])
@@ -95,6 +151,10 @@ struct ConfigurationFileTests {
     let error = try #require(throws: ConfigurationError.self) { try load(text) }
     #expect(error.description.contains("routerd.toml"))
     for part in expected { #expect(error.description.contains(part), "\(error)") }
+  }
+
+  static func forward(_ transport: String, _ external: String, _ target: String) -> String {
+    "[[forward]]\nprotocol = \"\(transport)\"\nexternal = \(external)\ninternal = \"\(target)\"\n"
   }
 
   @Test func aMissingFileIsToldByName() throws {

@@ -16,7 +16,7 @@ import Testing
 private final class WatchfulDataplane: Dataplane, DataplaneProvider {
   let id: PluginID
   let title = "a dataplane that only watches"
-  let capabilities: DataplaneCapabilities = []
+  let capabilities: DataplaneCapabilities = [.mapE]
   private let calls = Mutex<(open: Int, all: Int, overlapping: Int)>((0, 0, 0))
 
   init() throws {
@@ -29,7 +29,7 @@ private final class WatchfulDataplane: Dataplane, DataplaneProvider {
   func missingRequirement() -> String? { nil }
   func makeDataplane(log: any PluginLog) -> any Dataplane { self }
 
-  func observe(deviceName: String) async throws(DataplaneError) -> TunnelState? {
+  func observe(_ tunnel: TunnelSpec) async throws(DataplaneError) -> TunnelState? {
     calls.withLock {
       $0.open += 1
       $0.all += 1
@@ -48,9 +48,12 @@ private final class WatchfulDataplane: Dataplane, DataplaneProvider {
 struct ReconcilerTests {
   @Test func passesAndReloadsNeverOverlap() async throws {
     let folder = try TemporaryFolder()
-    let file = ConfigurationFile(path: try folder.write("routerd.toml", "[wan]\ninterface = \"no-such-wan\"\n"))
+    let file = ConfigurationFile(
+      path: try folder.write(
+        "routerd.toml", "[wan]\ninterface = \"no-such-wan\"\nprefix = \"2404:7a82:4d02:4100::/56\"\n"))
     let dataplane = try WatchfulDataplane()
-    let plugins = PluginSet(files: [], plugins: [.dataplane(dataplane)], duplicates: [])
+    let plugins = PluginSet(
+      files: [], plugins: BuildFolder.plugins.profiles.map { .profile($0) } + [.dataplane(dataplane)], duplicates: [])
     let setup = try Setup(configuration: try file.load(), plugins: plugins)
     let reconciler = Reconciler(
       file: file, plugins: plugins, setup: setup, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })

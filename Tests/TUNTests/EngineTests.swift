@@ -194,6 +194,23 @@ private let remote = IPv4Address(198, 51, 100, 1)
     }
   }
 
+  @Test func aDeviceOfAnotherDataplaneIsReplaced() throws {
+    try inNetworkNamespace {
+      let line = try FakeLine(try Line.tunnel())
+      try shell("ip link add softwire0 type veth peer name far; ip link set softwire0 alias routerd")
+      let engine = TUNEngine(log: SilentLog())
+      #expect(try engine.observe(deviceName: "softwire0") == nil)
+      try engine.apply(line.tunnel)
+      #expect(try link()?.kind == "tun")
+      try line.configureIPv4()
+      #expect(try probe(line) != nil)
+      // One that is in the way no longer may go, whatever its kind.
+      try shell("ip link add softwire1 type veth peer name far; ip link set softwire1 alias routerd")
+      try engine.remove(deviceName: "softwire1")
+      #expect(try link("softwire1") == nil)
+    }
+  }
+
   @Test func whatCannotBeIsRefusedAndLeavesNothing() throws {
     try inNetworkNamespace {
       let line = try FakeLine(try Line.tunnel())

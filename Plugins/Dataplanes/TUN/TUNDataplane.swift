@@ -45,8 +45,8 @@ struct TUNDataplane: Dataplane {
     engine = TUNEngine(log: log)
   }
 
-  func observe(deviceName: String) async throws(DataplaneError) -> TunnelState? {
-    try engine.observe(deviceName: deviceName)
+  func observe(_ tunnel: TunnelSpec) async throws(DataplaneError) -> TunnelState? {
+    try engine.observe(deviceName: tunnel.deviceName)
   }
 
   func apply(_ tunnel: TunnelSpec) async throws(DataplaneError) {

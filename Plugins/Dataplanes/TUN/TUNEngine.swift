@@ -48,6 +48,10 @@ final class TUNEngine: Sendable {
     }
     // Sockets first: what most likely fails is the address, and then nothing has been made.
     let sockets = try SoftwireSockets(localAddress: spec.localAddress)
+    // What else has the name and is routerd's is another dataplane's.
+    if link == nil, let other = try netlink.softwireDevice(named: spec.deviceName) {
+      try netlink.removeSoftwireDevice(other)
+    }
     let device = try TUNDevice(attachingTo: spec.deviceName, &netlink)
     try device.bringUp(mtu: spec.mtu, &netlink)
     let tunnel = try Tunnel(spec, device: device, sockets: sockets, counters: counts)
@@ -55,23 +59,19 @@ final class TUNEngine: Sendable {
     log.info("\(link == nil ? "made" : "attached to") the device \(spec.deviceName), forwarding to \(spec.relay)")
   }
 
-  /// Stops forwarding and removes the device, if it is ours.
+  /// Stops forwarding and removes the device, if routerd made it.
   func remove(deviceName: String) throws(DataplaneError) {
     tunnels.withLock { $0[deviceName] = nil }
     var netlink = try Self.open()
     let link: Link?
     do throws(DataplaneError) {
-      link = try TUNDevice.link(named: deviceName, &netlink)
+      link = try netlink.softwireDevice(named: deviceName)
     } catch {
       log.warning("the device \(deviceName) stays: \(error)")
       return
     }
     guard let link else { return }
-    do throws(NetlinkError) {
-      try netlink.deleteLink(link.index)
-    } catch {
-      guard error.isAlreadyGone else { throw DataplaneError(error.description) }
-    }
+    try netlink.removeSoftwireDevice(link)
     log.info("removed the device \(deviceName)")
   }
 
@@ -81,10 +81,6 @@ final class TUNEngine: Sendable {
   }
 
   private static func open() throws(DataplaneError) -> NetlinkSocket {
-    do throws(NetlinkError) {
-      return try NetlinkSocket()
-    } catch {
-      throw DataplaneError(error.description)
-    }
+    try DataplaneError.translating { () throws(NetlinkError) in try NetlinkSocket() }
   }
 }

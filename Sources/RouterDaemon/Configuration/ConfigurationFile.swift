@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
 // The configuration as TOML files: /etc/routerd/routerd.toml, then conf.d/*.toml beside it in the order of their names,
-// each laying its keys over what came before. Everything is checked here, and a file that is wrong in one place is
+// each laying its keys over what came before; only forwards add up. Everything is checked here, and a file that is wrong in one place is
 // refused whole, so that a running daemon keeps what it has.
 
 import Glibc
@@ -111,6 +111,12 @@ public struct ConfigurationFile: Hashable, Sendable {
       try softwire.integer("metric", in: 0...Int(UInt32.max)).map {
         configuration.softwire.metric = UInt32(truncatingIfNeeded: $0)
       }
+    }
+    try top.section("nat") { nat throws(ConfigurationError) in
+      try nat.readNAT(into: &configuration.nat)
+    }
+    try top.entries("forward") { forward throws(ConfigurationError) in
+      configuration.forwards.append(try forward.readForward(besides: configuration.forwards))
     }
     try top.section("rules") { rules throws(ConfigurationError) in
       try rules.bool("unconfirmed").map { configuration.profileSettings.usesUnconfirmedRules = $0 }

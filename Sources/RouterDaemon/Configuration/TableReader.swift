@@ -11,16 +11,19 @@ struct TableReader {
   private let table: TOMLTable
   private let file: String
   private let section: String
+  private let entry: Int?
   private var known: [String] = []
 
-  init(_ table: TOMLTable, file: String, section: String) {
+  init(_ table: TOMLTable, file: String, section: String, entry: Int? = nil) {
     self.table = table
     self.file = file
     self.section = section
+    self.entry = entry
   }
 
   func error(_ key: String, _ problem: String) -> ConfigurationError {
-    ConfigurationError(file, "\(section.isEmpty ? "" : "[\(section)] ")\(key): \(problem)")
+    let place = entry.map { "[[\(section)]] number \($0), " } ?? (section.isEmpty ? "" : "[\(section)] ")
+    return ConfigurationError(file, "\(place)\(key): \(problem)")
   }
 
   private mutating func node<Value>(
@@ -104,11 +107,27 @@ struct TableReader {
     do { return try read() } catch { throw self.error(key, error.description) }
   }
 
+  /// Reads `[[name]]` entry by entry; their number counts from 1.
+  mutating func entries(
+    _ name: String, _ read: (inout TableReader) throws(ConfigurationError) -> Void
+  ) throws(ConfigurationError) {
+    let tables = try node(name, "a list of sections, each with [[\(name)]] above it") { node -> [TOMLTable]? in
+      guard let array = node.array else { return nil }
+      let tables = array.compactMap(\.table)
+      return tables.count == array.count ? tables : nil
+    }
+    for (index, table) in (tables ?? []).enumerated() {
+      var reader = TableReader(table, file: file, section: name, entry: index + 1)
+      try read(&reader)
+      try reader.finish()
+    }
+  }
+
   mutating func section(
     _ name: String, _ read: (inout TableReader) throws(ConfigurationError) -> Void
   ) throws(ConfigurationError) {
     guard let table = try node(name, "a section", \.table) else { return }
-    var reader = TableReader(table, file: file, section: name)
+    var reader = TableReader(table, file: file, section: section.isEmpty ? name : "\(section).\(name)")
     try read(&reader)
     try reader.finish()
   }

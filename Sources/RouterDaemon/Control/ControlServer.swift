@@ -72,6 +72,12 @@ struct ControlServer: Service {
     switch request {
     case .status:
       return ControlReply(status: await reconciler.report())
+    case .ports:
+      do {
+        return ControlReply(ports: try PortUsage.report(try await reconciler.sharedAddress()))
+      } catch {
+        return ControlReply(error: "\(error)")
+      }
     case .reload:
       do {
         try await reconciler.reload()

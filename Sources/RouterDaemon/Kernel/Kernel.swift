@@ -15,10 +15,10 @@ struct Kernel: Sendable {
   let settings: SettingsRecord
 
   /// Looks at everything that a plan depends on.
-  /// - Parameter deviceName: the name of the tunnel device.
-  func observe(deviceName: String) async throws -> ObservedState {
+  /// - Parameter tunnel: the wanted tunnel.
+  func observe(_ tunnel: TunnelSpec) async throws -> ObservedState {
     var observed = try Self.observe()
-    observed.tunnel = try await dataplane.observe(deviceName: deviceName)
+    observed.tunnel = try await dataplane.observe(tunnel)
     return observed
   }
 
@@ -42,9 +42,6 @@ struct Kernel: Sendable {
     case .applyTable(let table):
       let nftables = try NFTablesSocket()
       try nftables.apply(plan(from: observed.table, to: table))
-    case .forgetFlows(let address):
-      let conntrack = try ConntrackSocket()
-      _ = try conntrack.deleteEntries(translatedTo: address)
     case .setIPv4Settings(let interface, let index, let settings):
       if let link = observed.link(named: interface), !link.isRouterds {
         try self.settings.remember(link, changing: settings.keys)
@@ -52,13 +49,17 @@ struct Kernel: Sendable {
       var netlink = try NetlinkSocket()
       try netlink.setIPv4Settings(index, settings)
     default:
-      try applyByNetlink(change)
+      try Self.apply(change)
     }
   }
 
-  private func applyByNetlink(_ change: KernelChange) throws {
+  /// Carries out a change for which neither dataplane nor record is needed.
+  private static func apply(_ change: KernelChange) throws {
     var netlink = try NetlinkSocket()
     switch change {
+    case .forgetFlows(let address, let ports):
+      let conntrack = try ConntrackSocket()
+      _ = try conntrack.deleteEntries(of: address, ports: ports)
     case .addIPv6Address(let address): try netlink.addAddress(address, ifExists: .replace)
     case .addIPv4Address(let address): try netlink.addAddress(address, ifExists: .replace)
     case .setRoute(let route): try netlink.addRoute(route, ifExists: .replace)
@@ -67,12 +68,12 @@ struct Kernel: Sendable {
     case .removeIPv4Address(let address):
       try ignoringGone { () throws(NetlinkError) in try netlink.deleteAddress(address) }
     case .removeRoute(let route): try ignoringGone { () throws(NetlinkError) in try netlink.deleteRoute(route) }
-    case .applyTunnel, .removeDevice, .applyTable, .forgetFlows, .setIPv4Settings: break
+    case .applyTunnel, .removeDevice, .applyTable, .setIPv4Settings: break
     }
   }
 
   /// What is gone already need not be removed.
-  private func ignoringGone(_ remove: () throws(NetlinkError) -> Void) throws(NetlinkError) {
+  private static func ignoringGone(_ remove: () throws(NetlinkError) -> Void) throws(NetlinkError) {
     do {
       try remove()
     } catch  where error.isAlreadyGone {
@@ -80,15 +81,31 @@ struct Kernel: Sendable {
     }
   }
 
-  /// Removes everything that routerd made and puts settings back that it changed.
-  func teardown() async throws {
-    let observed = try Self.observe()
-    for change in observed.teardown {
-      try await apply(change, observed: observed)
+  /// Removes everything that routerd made and puts settings back that it changed. No plugin has a part in it, so that it
+  /// works when one is gone: while no daemon runs, a tunnel device is a device like any other. What fails does not keep
+  /// the rest.
+  /// - Throws: the first failure.
+  static func teardown(_ settings: SettingsRecord) throws {
+    let observed = try observe()
+    var failure: (any Error)?
+    func attempt(_ step: () throws -> Void) {
+      do { try step() } catch { failure = failure ?? error }
     }
-    let nftables = try NFTablesSocket()
-    try nftables.delete(table: NATSpec.tableName)
-    try settings.restore(observed.links)
+    for change in observed.teardown {
+      attempt {
+        guard case .removeDevice(let name) = change, let link = observed.link(named: name) else {
+          return try apply(change)
+        }
+        var netlink = try NetlinkSocket()
+        try ignoringGone { () throws(NetlinkError) in try netlink.deleteLink(link.index) }
+      }
+    }
+    attempt {
+      let nftables = try NFTablesSocket()
+      try nftables.delete(table: NATSpec.tableName)
+    }
+    attempt { try settings.restore(observed.links) }
+    if let failure { throw failure }
   }
 
   /// Dropped packets by reason: the table's and the dataplane's own.

@@ -4,8 +4,8 @@
 // is dead while another answers. What is asked, when, and what follows from it is decided by RelayHealth; this is its
 // socket and clock.
 
-import Glibc
 import Logging
+import PortSetNAT
 import RouterCore
 import RouterKit
 import ServiceLifecycle
@@ -63,22 +63,14 @@ struct ProbeSubject: Hashable, Sendable {
   let targets: [IPv4Address]
 
   /// The probes of a softwire; nothing if there is no choice of relay or nobody to ask.
-  init?(_ softwire: Softwire, targets: [IPv4Address]) {
-    guard softwire.allowedRelays.count > 1, !targets.isEmpty else { return nil }
-    localAddress = softwire.localAddress
-    relay = softwire.relay
-    allowedRelays = softwire.allowedRelays
-    source = softwire.ipv4Address
-    identifier = softwire.probeIdentifier
+  init?(_ desired: DesiredState, targets: [IPv4Address]) {
+    guard desired.nat.isProbed else { return nil }
+    localAddress = desired.tunnel.localAddress
+    relay = desired.tunnel.relay
+    allowedRelays = desired.tunnel.allowedRelays
+    source = desired.ipv4Address
+    identifier = desired.nat.probeIdentifier
     self.targets = targets
-  }
-}
-
-extension Softwire {
-  /// The ICMP identifier of probes: the last port of the set, where there is one.
-  var probeIdentifier: UInt16 {
-    guard case .mapE(let mapE) = self, let set = mapE.parameters.portSet else { return .max }
-    return set.blocks.last?.upperBound ?? .max
   }
 }
 

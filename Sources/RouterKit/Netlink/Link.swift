@@ -10,6 +10,8 @@ public struct Link: Hashable, Sendable {
   public var name: String
   /// The kind of a virtual interface, for example `tun` or `veth`; a physical one has none.
   public var kind: String?
+  /// The ends of a device of kind `ip6tnl`.
+  public var tunnel: IPv6Tunnel?
   /// The free text that an administrator or program attached (`ip link set … alias`).
   public var alias: String?
   /// Whether it is administratively up.
@@ -25,12 +27,13 @@ public struct Link: Hashable, Sendable {
 
   /// Makes a link value, for fakes and expectations; links themselves are made by the kernel.
   public init(
-    index: UInt32, name: String, kind: String? = nil, alias: String? = nil, isUp: Bool, hasCarrier: Bool,
-    mtu: UInt32, hardwareAddress: [UInt8] = [], ipv4Settings: [IPv4Setting: Int32] = [:]
+    index: UInt32, name: String, kind: String? = nil, tunnel: IPv6Tunnel? = nil, alias: String? = nil, isUp: Bool,
+    hasCarrier: Bool, mtu: UInt32, hardwareAddress: [UInt8] = [], ipv4Settings: [IPv4Setting: Int32] = [:]
   ) {
     self.index = index
     self.name = name
     self.kind = kind
+    self.tunnel = tunnel
     self.alias = alias
     self.isUp = isUp
     self.hasCarrier = hasCarrier
@@ -42,8 +45,9 @@ public struct Link: Hashable, Sendable {
   /// The alias by which routerd knows the devices that it made.
   public static let routerdAlias = "routerd"
 
-  /// Whether routerd made this device.
-  public var isRouterds: Bool { alias == Self.routerdAlias }
+  /// Whether routerd made this device: it carries the alias and is a virtual one, which loopback and network cards are
+  /// not whatever alias they have.
+  public var isRouterds: Bool { alias == Self.routerdAlias && kind != nil }
 }
 
 /// A per-interface IPv4 setting, the entries of `/proc/sys/net/ipv4/conf/INTERFACE`. The raw value is the kernel's

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// Tells that links, addresses or routes changed, and nothing more: whoever hears it looks at the kernel again. That makes
-// lost notifications harmless, as long as the loss itself is told, which is what ENOBUFS is.
+// Tells that links, their IPv4 settings, addresses or routes changed, and nothing more: whoever hears it looks at the
+// kernel again. That makes lost notifications harmless, as long as the loss itself is told, which is what ENOBUFS is.
 
 import CMNL
 import Glibc
@@ -18,7 +18,10 @@ public final class NetlinkMonitor: Sendable {
   /// Joins the notifications.
   /// - Parameter receiveBufferSize: the size of the kernel's queue in bytes; nothing means the system's default.
   public init(receiveBufferSize: Int? = nil) throws(NetlinkError) {
-    let groups = [RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE]
+    let groups = [
+      RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_IFADDR,
+      RTNLGRP_IPV6_ROUTE,
+    ]
     do {
       socket = try RouteSocket(
         groups: groups.map(\.rawValue), receiveBufferSize: receiveBufferSize.map { CInt(clamping: $0) })
@@ -74,8 +77,8 @@ public final class NetlinkMonitor: Sendable {
 
   private static func isNews(_ message: Message) -> Bool {
     switch Int(message.type) {
-    case RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR, RTM_NEWROUTE, RTM_DELROUTE,
-      Int(NLMSG_OVERRUN):
+    case RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR, RTM_NEWROUTE, RTM_DELROUTE, RTM_NEWNETCONF,
+      RTM_DELNETCONF, Int(NLMSG_OVERRUN):
       true
     default:
       false

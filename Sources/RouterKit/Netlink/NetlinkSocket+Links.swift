@@ -114,9 +114,11 @@ extension Link {
     else { return nil }
     let attributes = message.attributes(after: ifinfomsg.self)
     guard let name = attributes.text(IFLA_IFNAME) else { return nil }
+    let information = attributes.nest(IFLA_LINKINFO)
+    let kind = information.text(IFLA_INFO_KIND)
     self.init(
-      index: UInt32(header.ifi_index), name: name,
-      kind: attributes.nest(IFLA_LINKINFO).text(IFLA_INFO_KIND),
+      index: UInt32(header.ifi_index), name: name, kind: kind,
+      tunnel: kind == IPv6Tunnel.kind ? IPv6Tunnel(information.nest(IFLA_INFO_DATA)) : nil,
       alias: attributes.text(IFLA_IFALIAS),
       isUp: header.ifi_flags & UInt32(IFF_UP.rawValue) != 0,
       hasCarrier: header.ifi_flags & UInt32(IFF_LOWER_UP.rawValue) != 0,
@@ -135,7 +137,7 @@ extension Link {
 }
 
 extension ifinfomsg {
-  fileprivate init(index: UInt32) {
+  init(index: UInt32) {
     self.init()
     ifi_index = Int32(bitPattern: index)
   }

@@ -15,6 +15,10 @@ public protocol DataplaneProvider: Sendable {
   var capabilities: DataplaneCapabilities { get }
   /// What the machine lacks for this dataplane (a kernel module, a device node), as a sentence; nothing if it can run.
   func missingRequirement() -> String?
+  /// The names of the devices that ``Dataplane/apply(_:)`` makes for `tunnel`. The first one carries what is sent to
+  /// ``TunnelSpec/relay``; packets are taken from all of them. Another relay out of the same ``TunnelSpec/allowedRelays``
+  /// changes the order and not the names.
+  func deviceNames(for tunnel: TunnelSpec) -> [String]
   /// Makes the dataplane. Nothing is touched until ``Dataplane/apply(_:)``.
   func makeDataplane(log: any PluginLog) -> any Dataplane
 }
@@ -22,6 +26,8 @@ public protocol DataplaneProvider: Sendable {
 extension DataplaneProvider {
   /// The lowest.
   public var preference: Int { 0 }
+  /// One device, of the name that the tunnel has.
+  public func deviceNames(for tunnel: TunnelSpec) -> [String] { [tunnel.deviceName] }
 }
 
 /// What a dataplane can do.
@@ -44,12 +50,14 @@ public struct DataplaneCapabilities: OptionSet, Hashable, Sendable {
 
 /// A running dataplane. Calls are idempotent and never overlap, except that ``counters()`` may come at any time.
 public protocol Dataplane: Sendable {
-  /// What exists now under `deviceName`; nothing if there is no such tunnel.
-  /// - Throws: ``DataplaneError`` if the kernel cannot be asked, or if the device belongs to somebody else.
-  func observe(deviceName: String) async throws(DataplaneError) -> TunnelState?
-  /// Brings the tunnel to `tunnel`, in place where it exists. It must forward when this returns.
+  /// What exists now of `tunnel`; nothing if there is no such tunnel. Devices that another dataplane of routerd left
+  /// under its names are nothing.
+  /// - Throws: ``DataplaneError`` if the kernel cannot be asked, or if a device of its names belongs to somebody else.
+  func observe(_ tunnel: TunnelSpec) async throws(DataplaneError) -> TunnelState?
+  /// Brings the tunnel to `tunnel`, in place where it exists. It must forward when this returns. Devices that another
+  /// dataplane of routerd left under its names are replaced.
   func apply(_ tunnel: TunnelSpec) async throws(DataplaneError)
-  /// Removes the tunnel and its device, if it is ours.
+  /// Removes the device and stops forwarding for it, if routerd made it, with whatever dataplane.
   func remove(deviceName: String) async throws(DataplaneError)
   /// Packets that the dataplane dropped or answered itself, by reason; names are lower case with underscores.
   func counters() -> [String: UInt64]
@@ -57,7 +65,8 @@ public protocol Dataplane: Sendable {
 
 /// The tunnel that a dataplane is to carry.
 public struct TunnelSpec: Hashable, Sendable {
-  /// The name of the (first) device, at most 15 bytes.
+  /// The name of the device, at most 15 bytes; a dataplane that needs several makes the others' names of it
+  /// (``DataplaneProvider/deviceNames(for:)``).
   public var deviceName: String
   /// This router's end.
   public var localAddress: IPv6Address
@@ -96,10 +105,10 @@ public struct TunnelSpec: Hashable, Sendable {
 
 /// What a dataplane found.
 public struct TunnelState: Hashable, Sendable {
-  /// The devices that belong to the softwire; the first one carries the route.
+  /// The devices of the softwire that exist; the first one carries the route.
   public var deviceNames: [String]
-  /// The tunnel that this process forwards for; nothing if the device exists but nobody forwards (after a restart), or
-  /// if its settings cannot be told.
+  /// The tunnel that packets are carried for, the wanted one if nothing about it is missing or wrong. Nothing if nobody
+  /// forwards (after a restart, where that is a process), or if it cannot be told.
   public var tunnel: TunnelSpec?
 
   /// Makes a state.

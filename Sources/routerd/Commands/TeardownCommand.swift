@@ -3,7 +3,6 @@
 // `routerd teardown`: removes what the daemon made, and nothing else.
 
 import ArgumentParser
-import Logging
 import RouterDaemon
 
 struct TeardownCommand: AsyncParsableCommand {
@@ -14,10 +13,9 @@ struct TeardownCommand: AsyncParsableCommand {
 
   func run() async throws {
     try await verb {
-      let (setup, plugins) = try options.setup()
-      let logger = makeLogger(.info)
+      let configuration = try options.load()
       do {
-        try await Daemon(file: options.file, setup: setup, plugins: plugins, logger: logger).teardown()
+        try Daemon.teardown(configuration)
       } catch {
         throw Failure(.failure, "\(error)")
       }

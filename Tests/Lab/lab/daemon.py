@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Mapping
@@ -18,17 +19,28 @@ from .waiting import wait_for
 
 Config = Mapping[str, Any]
 
+DATAPLANE = os.environ.get("ROUTERD_DATAPLANE") or "tun"
+"""The dataplane that is tested."""
 
-def toml(config: Config) -> str:
-    """Writes nested mappings as TOML; plain values first, as TOML demands."""
+
+def toml(config: Config, path: str = "") -> str:
+    """Writes nested mappings and lists of mappings as TOML; plain values first, as TOML demands."""
 
     def value(item: Any) -> str:
         if isinstance(item, (list, tuple)):
             return "[" + ", ".join(value(each) for each in item) + "]"
         return json.dumps(item)
 
-    plain = [f"{key} = {value(item)}" for key, item in config.items() if not isinstance(item, Mapping)]
-    tables = [f"\n[{key}]\n{toml(item)}" for key, item in config.items() if isinstance(item, Mapping)]
+    def sections(item: Any) -> list[Config]:
+        items = item if isinstance(item, (list, tuple)) else [item]
+        return [each for each in items if isinstance(each, Mapping)]
+
+    plain = [f"{key} = {value(item)}" for key, item in config.items() if not sections(item)]
+    tables = [
+        (f"\n[{path}{key}]\n" if isinstance(item, Mapping) else f"\n[[{path}{key}]]\n") + toml(each, f"{path}{key}.")
+        for key, item in config.items()
+        for each in sections(item)
+    ]
     return "\n".join([*plain, *tables]) + "\n"
 
 
@@ -58,7 +70,7 @@ class Routerd:
             "profile": "auto",
             "wan": {"interface": "wan0"},
             "lan": {"interfaces": ["lan0"]},
-            "softwire": {"dataplane": os.environ.get("ROUTERD_DATAPLANE") or "tun"},
+            "softwire": {"dataplane": DATAPLANE},
             "probe": {"targets": []},  # so that every packet on the line is one of the test's
             "control": {"socket": str(self.directory / "control")},
             "state": {"directory": str(self.directory / "state")},
@@ -178,6 +190,27 @@ class Routerd:
 
     def counters(self) -> dict[str, int]:
         return self.status().get("counters", {})
+
+    def reload(self, changes: Config | None = None) -> dict[str, Any]:
+        """Has the running daemon go by a changed configuration; the status when that has been done."""
+        self.configure(changes or {})
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
+            control.settimeout(30)
+            control.connect(self.config["control"]["socket"])
+            control.sendall(b'"reload"\0')
+            answer = b""
+            while not answer.endswith(b"\0"):
+                chunk = control.recv(65536)
+                assert chunk, f"the daemon broke off; its log:\n{self.log}"
+                answer += chunk
+        reply = json.loads(answer[:-1])
+        assert "error" not in reply, f"the daemon refuses: {reply['error']}"
+        return reply["status"]
+
+    def cpu_seconds(self) -> float:
+        """The processor time that the daemon has taken."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def memory(self) -> dict[str, int]:
         """Resident and proportional set size in KiB."""

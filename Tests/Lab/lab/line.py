@@ -20,6 +20,7 @@ import shutil
 from contextlib import ExitStack
 from typing import Self
 
+from .daemon import DATAPLANE
 from .isps import AFTR, MAPDomain, Subscriber
 from .judge import Judge
 from .netns import Namespace, link, scratch_folder
@@ -179,7 +180,11 @@ class Line:
         """Starts a judge that leaves packets to the relays of other ISPs to their judges."""
         device = f"br{len(self.judges)}"
         options = [word for relay in other_relays for word in ("--ignore", relay)]
-        judge = Judge(self.isp, domain, device, self.directory, *options, *(["--mesh"] if self._mesh else []))
+        if self._mesh:
+            options.append("--mesh")
+        if self._offloads and DATAPLANE == "ip6tnl":  # the kernel leaves inner checksums to a card, which veth is not
+            options.append("--accept-partial-checksums")
+        judge = Judge(self.isp, domain, device, self.directory, *options)
         self._stack.callback(judge.close)
         self._keep_the_kernel_quiet(domain)
         if isinstance(domain, AFTR):

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Self
 
-from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_NOP
+from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_NOP, fragment
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
@@ -20,6 +20,12 @@ _IN_IPV6 = 4
 
 def udp(source: tuple[str, int], target: tuple[str, int], payload: bytes) -> Packet:
     return IP(src=source[0], dst=target[0]) / UDP(sport=source[1], dport=target[1]) / Raw(payload)
+
+
+def fragments(source: tuple[str, int], target: tuple[str, int], payload: bytes, size: int = 512) -> list[Packet]:
+    """A datagram in pieces, in order; the port stands in the first of them only."""
+    whole = IP(src=source[0], dst=target[0], id=4711) / UDP(sport=source[1], dport=target[1]) / Raw(payload)
+    return [IP(bytes(piece)) for piece in fragment(IP(bytes(whole)), fragsize=size)]
 
 
 def syn(source: tuple[str, int], target: tuple[str, int]) -> Packet:

@@ -61,6 +61,8 @@ def test_an_answer_from_the_other_relay_is_taken_and_told(line: Line, routerd: R
     assert relay(routerd) == EAST
     clients.ping(line.lan, SERVER)
     assert routerd.log.count(told) == 1
+    # The answers are the daemon's: they are no packets that nobody asked for.
+    assert not any(routerd.status()["counters"].get(name) for name in ("unsolicited", "outside_port_set_in"))
 
 
 def test_a_dead_relay_is_left_and_connections_live(line: Line, routerd: Routerd) -> None:

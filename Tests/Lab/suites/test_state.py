@@ -10,6 +10,7 @@ settings, and the nftables rules without handles and counters.
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -115,8 +116,9 @@ def test_unrelated_changes_cause_no_transaction(lab: tuple[Line, Routerd]) -> No
         ["ip", "-4", "addr", "flush", "dev", "softwire0"],
         ["ip", "link", "set", "softwire0", "down"],
         ["nft", "delete", "table", "inet", "routerd"],
+        ["sh", "-c", "echo 0 >/proc/sys/net/ipv4/conf/lan0/forwarding"],
     ],
-    ids=["route", "address", "link", "rules"],
+    ids=["route", "address", "link", "rules", "forwarding"],
 )
 def test_damage_is_repaired(lab: tuple[Line, Routerd], damage: list[str]) -> None:
     line, routerd = lab
@@ -140,6 +142,16 @@ def test_teardown_removes_exactly_what_routerd_made(lab: tuple[Line, Routerd]) -
     routerd.cli("teardown")
     assert_same(before, settled(line.ce))
     routerd.cli("teardown")  # and again: nothing is left to remove, which is no error
+    assert_same(before, settled(line.ce))
+
+
+def test_teardown_needs_no_plugin(lab: tuple[Line, Routerd], tmp_path: Path) -> None:
+    line, routerd = lab
+    before = settled(line.ce)
+    routerd.start_up()
+    routerd.stop()
+    routerd.configure({"plugins": {"path": [str(tmp_path)]}})
+    routerd.cli("teardown")
     assert_same(before, settled(line.ce))
 
 

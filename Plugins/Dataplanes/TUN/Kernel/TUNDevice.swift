@@ -20,7 +20,6 @@ struct TUNDevice: Sendable {
 
   /// Attaches to the device `name`, which is made if there is none.
   init(attachingTo name: String, _ netlink: inout NetlinkSocket) throws(DataplaneError) {
-    try Self.check(name)
     let existing = try Self.link(named: name, &netlink)
     let descriptor: Descriptor
     do throws(SystemError) {
@@ -28,11 +27,11 @@ struct TUNDevice: Sendable {
     } catch {
       throw DataplaneError("cannot attach to the TUN device \(name): \(error)")
     }
-    guard let link = try Self.kernel({ () throws(NetlinkError) in try netlink.link(named: name) }) else {
+    guard let link = try DataplaneError.translating({ () throws(NetlinkError) in try netlink.link(named: name) }) else {
       throw DataplaneError("the TUN device \(name) vanished while it was being set up")
     }
     if existing == nil {
-      try Self.kernel { () throws(NetlinkError) in
+      try DataplaneError.translating { () throws(NetlinkError) in
         try netlink.setLink(
           link.index, alias: Link.routerdAlias, makesIPv6Addresses: false)
       }
@@ -53,7 +52,7 @@ struct TUNDevice: Sendable {
     }
     let wanted = UInt32(clamping: mtu)
     guard link.mtu != wanted || !link.isUp else { return }
-    try Self.kernel { () throws(NetlinkError) in
+    try DataplaneError.translating { () throws(NetlinkError) in
       try netlink.setLink(
         link.index, up: link.isUp ? nil : true, mtu: link.mtu == wanted ? nil : wanted)
     }
@@ -81,32 +80,9 @@ struct TUNDevice: Sendable {
     try bytes.span.bytes.withUnsafeBytes { bytes throws(SystemError) in try write(bytes) }
   }
 
-  /// The link `name`; nothing if there is none.
+  /// The TUN device `name`; nothing if there is none, even if another dataplane left a device of that name.
   /// - Throws: ``DataplaneError`` if it is somebody else's.
   static func link(named name: String, _ netlink: inout NetlinkSocket) throws(DataplaneError) -> Link? {
-    guard let link = try kernel({ () throws(NetlinkError) in try netlink.link(named: name) }) else { return nil }
-    guard link.kind == "tun", link.isRouterds else {
-      let kind = link.kind.map { "a device of kind “\($0)”" } ?? "a network card"
-      throw DataplaneError(
-        "the name \(name) is taken by \(kind) that routerd did not make (its alias is not “\(Link.routerdAlias)”); "
-          + "choose another name with `device` under [softwire], or remove that device")
-    }
-    return link
-  }
-
-  private static func check(_ name: String) throws(DataplaneError) {
-    // “%d” would have the kernel choose a number.
-    guard (1...15).contains(name.utf8.count), name != ".", name != "..",
-      name.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f && $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "%") })
-    else { throw DataplaneError("“\(name.prefix(32))” cannot be the name of a network device") }
-  }
-
-  /// Turns errors of netlink into ours.
-  static func kernel<Value>(_ body: () throws(NetlinkError) -> Value) throws(DataplaneError) -> Value {
-    do throws(NetlinkError) {
-      return try body()
-    } catch {
-      throw DataplaneError(error.description)
-    }
+    try netlink.softwireDevice(named: name).flatMap { $0.kind == "tun" ? $0 : nil }
   }
 }

@@ -3,6 +3,7 @@
 // The plugin's entry.
 
 internal import RouterKit
+internal import TUN
 
 /// Registers the dataplane; the loader looks this function up by its C name.
 @c(routerd_plugin_main)
