@@ -15,6 +15,7 @@ each boot are in build/guest/logs.
 
 import argparse
 import os
+import resource
 import shutil
 import sys
 import tempfile
@@ -49,7 +50,8 @@ def _test(options: argparse.Namespace) -> int:
         return 2
     results = {name: _run(known[name], options) for name in options.boots or known}
     failed = [name for name, status in results.items() if status != 0]
-    print(f"guest: {len(results) - len(failed)} of {len(results)} boots passed" + "".join(f", {name} failed" for name in failed))
+    names = "".join(f", {name} failed" for name in failed)
+    print(f"guest: {len(results) - len(failed)} of {len(results)} boots passed{names}")
     return 1 if failed else 0
 
 
@@ -65,7 +67,7 @@ def _run(wanted: Boot, options: argparse.Namespace, command: str | None = None) 
     folder = CACHE / "logs" / wanted.name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    begun = time.monotonic()
+    begun, worked = time.monotonic(), _processor_seconds()
     with tempfile.TemporaryDirectory(prefix="routerd-payload-") as scratch:
         tree, packed = Path(scratch) / "tree", Path(scratch) / "payload"
         tree.mkdir()
@@ -76,8 +78,16 @@ def _run(wanted: Boot, options: argparse.Namespace, command: str | None = None) 
         except GuestError as error:
             print(f"guest {wanted.name}: {error}", file=sys.stderr)
             status = _FAILED
-    print(f"guest {wanted.name}: exit {status} after {time.monotonic() - begun:.1f} s; the rest in {folder}", flush=True)
+    seconds, work = time.monotonic() - begun, _processor_seconds() - worked
+    took = f"{seconds:.0f} s, {work:.0f} s of processor time"
+    print(f"guest {wanted.name}: exit {status} after {took}; the rest in {folder}", flush=True)
     return status
+
+
+def _processor_seconds() -> float:
+    """What ended child processes have used: it tells a slow test from a busy machine."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _built(suite: str) -> Image:
@@ -98,7 +108,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     common = argparse.ArgumentParser(add_help=False)
     build = Path(os.environ.get("ROUTERD") or REPOSITORY / ".build" / "debug" / "routerd").parent
-    common.add_argument("--build", type=Path, default=build, help="folder of the built programs; default that of $ROUTERD")
+    common.add_argument("--build", type=Path, default=build, help="folder of the programs; default that of $ROUTERD")
     common.add_argument("--slowness", type=float, default=6, help="factor on the lab's time limits")
     common.add_argument("--memory", type=int, default=1536, help="MiB")
     one = argparse.ArgumentParser(add_help=False)

@@ -25,9 +25,11 @@ class Boot:
 def boots(build: Path) -> list[Boot]:
     """The boots for the programs in a folder: with the kernel's dataplane if that was built, else with TUN."""
     kernel = "ip6tnl" if (build / "libIP6Tnl.so").exists() else "tun"
-    lines = ("suites/test_profiles.py", "suites/test_ports.py", "suites/test_outside.py", "-n", "2")
+    lines = ("suites/test_profiles.py", "suites/test_ports.py", "suites/test_outside.py")
+    of_lines = "(test_profiles and plain) or (test_ports and biglobe-plain) or test_outside"
+    of_state = "same_state or damage or teardown"
     return [
-        Boot("lines", "bookworm", kernel, (*lines, "-k", "(test_profiles and plain) or (test_ports and biglobe-plain) or test_outside")),
-        Boot("state", "bookworm", kernel, ("suites/test_state.py", "-n", "2", "-k", "same_state or damage or teardown")),
+        Boot("lines", "bookworm", kernel, (*lines, "-n", "2", "-k", of_lines)),
+        Boot("state", "bookworm", kernel, ("suites/test_state.py", "-n", "2", "-k", of_state)),
         Boot("trixie", "trixie", kernel, ("suites/test_profiles.py", "-k", "biglobe-plain")),
     ]

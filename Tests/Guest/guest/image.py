@@ -102,15 +102,16 @@ def _initramfs(root: Path, version: str, tree: Path, target: Path) -> None:
     shutil.copy(_PARTS / "init", tree / "init")
     order: list[str] = []
     for module in _BOOT_MODULES:
-        shown = _run(["modprobe", f"--dirname={root}", f"--set-version={version}", "--show-depends", module]).splitlines()
-        for file in (Path(line.split()[1]) for line in shown if line.startswith("insmod ")):
+        shown = _run(["modprobe", f"--dirname={root}", f"--set-version={version}", "--show-depends", module])
+        for file in (Path(line.split()[1]) for line in shown.splitlines() if line.startswith("insmod ")):
             if file.name not in order:
                 shutil.copy(file, tree / "modules" / file.name)
                 order.append(file.name)
     (tree / "modules" / "order").write_text("".join(f"{name}\n" for name in order))
     files = "\n".join(str(path.relative_to(tree)) for path in sorted(tree.rglob("*")))
+    pack = ["cpio", "--quiet", "-o", "-H", "newc"]
     with target.open("wb") as archive:
-        subprocess.run(["cpio", "--quiet", "-o", "-H", "newc"], cwd=tree, input=files.encode(), stdout=archive, check=True)
+        subprocess.run(pack, cwd=tree, input=files.encode(), stdout=archive, check=True)
 
 
 def squash(tree: Path, target: Path) -> None:
@@ -119,7 +120,8 @@ def squash(tree: Path, target: Path) -> None:
 
 
 def _run(command: list[str], stdin: str | None = None) -> str:
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"})
+    environment = {**os.environ, "LC_ALL": "C"}
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, env=environment)
     if done.returncode != 0:
         raise RuntimeError(f"{command[0]}: exit {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
     return done.stdout

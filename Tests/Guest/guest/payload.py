@@ -52,7 +52,8 @@ def _copy_tree(source: Path, target: Path) -> None:
 def _runtime(programs: list[Path], folder: Path) -> None:
     """The shared libraries that no package of Debian brings, and a note of where they are looked for."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LD_")}
-    out = subprocess.run(["ldd", *map(str, programs)], capture_output=True, text=True, check=True, env=environment).stdout
+    command = ["ldd", *map(str, programs)]
+    out = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
     if missing := re.findall(r"\S+ => not found", out):
         raise RuntimeError(f"the programs miss libraries on this machine: {missing}")
     beside = programs[0].resolve().parent

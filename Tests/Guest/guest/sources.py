@@ -30,7 +30,7 @@ class _Target:
 def lines(suite: str) -> list[str]:
     """The sources.list of a suite: the host's own entries for it, else its mirror with the suite's name."""
     known = [target for target in _targets() if target.origin == "Debian" and target.component == "main"]
-    own = [target for target in known if target.codename.partition("-")[0] == suite and "backports" not in target.codename]
+    own = [target for target in known if target.codename in (suite, f"{suite}-updates", f"{suite}-security")]
     if not own:
         mirrors = [target for target in known if target.label == "Debian" and "-" not in target.codename]
         if not mirrors:

@@ -40,11 +40,10 @@ def ping(source: Namespace, target: str, *, count: int = 5, interval: float = 0.
 def fetch(source: Namespace, server: str, size: int) -> float:
     """Fetches `size` bytes over HTTP, compares them by SHA-256 and returns the seconds it took."""
     started = time.monotonic()
+    options = ["-sS", "--noproxy", "*", "--max-time", f"{patient(30):g}"]
     with source.entered():
         got = subprocess.run(
-            ["curl", "-sS", "--noproxy", "*", "--max-time", f"{patient(30):g}", f"http://{server}:{servers.WEB}/bytes/{size}"],
-            capture_output=True,
-            check=False,
+            ["curl", *options, f"http://{server}:{servers.WEB}/bytes/{size}"], capture_output=True, check=False
         )
     if got.returncode != 0:
         raise CommandError(got.stderr.decode())
@@ -140,7 +139,8 @@ def path_mtu(source: Namespace, server: str) -> int:
 
 def traceroute(source: Namespace, target: str, *, icmp: bool) -> list[str]:
     """The hops on the way, `*` for a silent one."""
-    out = source.run("traceroute", "-n", "-q", "1", "-w", f"{patient(5):g}", "-m", "8", "-I" if icmp else "-U", target).stdout
+    options = ["-n", "-q", "1", "-w", f"{patient(5):g}", "-m", "8", "-I" if icmp else "-U"]
+    out = source.run("traceroute", *options, target).stdout
     return [line.split()[1] for line in out.splitlines()[1:]]
 
 

@@ -200,7 +200,7 @@ class Line:
         return judge
 
     def _keep_the_kernel_quiet(self, domain: MAPDomain | AFTR) -> None:
-        """Where ip6_tunnel is loaded the kernel refuses, with ICMPv6 type 1 code 4, each packet that the judge takes."""
+        """Where ip6_tunnel is loaded, the kernel refuses each packet that the judge takes: ICMPv6 type 1 code 4."""
         self.isp.nft(
             f"""table ip6 labbr {{
                 chain output {{
