@@ -106,7 +106,9 @@ let package = Package(
         name: "RouterCoreTests", dependencies: ["RouterCore", "PortSetNAT", "NFTables", routerKit, "TestSupport"]),
       .testTarget(
         name: "RouterDaemonTests",
-        dependencies: ["RouterDaemon", "RouterCore", "ControlProtocol", routerKit, logging, "TestSupport"]),
+        dependencies: [
+          "RouterDaemon", "RouterCore", "PortSetNAT", "Conntrack", "ControlProtocol", routerKit, logging, "TestSupport",
+        ]),
     ],
   swiftLanguageModes: [.v6]
 )
