@@ -17,7 +17,16 @@ public struct ConsoleLogHandler: LogHandler {
   /// Makes a handler.
   /// - Parameter label: ignored; there is one log.
   public init(label: String) {
-    isUnderSystemd = getenv("JOURNAL_STREAM") != nil
+    isUnderSystemd = Self.isJournal(STDERR_FILENO)
+  }
+
+  /// Whether a descriptor leads to the journal: systemd.exec(5) gives device and inode of the stream, which a service
+  /// that redirects a child's output passes on as they are.
+  private static func isJournal(_ descriptor: CInt) -> Bool {
+    guard let stream = getenv("JOURNAL_STREAM") else { return false }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { return false }
+    return String(cString: stream) == "\(status.st_dev):\(status.st_ino)"
   }
 
   /// One piece of what is added to every message.
