@@ -74,6 +74,9 @@ public struct NATSpec: Hashable, Sendable {
     PrivateRange(for: portSet, reserving: forwards.map(\.external))
   }
 
+  /// Whether this router translates.
+  public var translates: Bool { kind != .dsLite }
+
   /// The name of routerd's table.
   public static let tableName = "routerd"
 

@@ -16,7 +16,7 @@ struct SoftwireChains {
   }
 
   var chains: [Chain] {
-    [outerGuard, segmentSize, quiet]
+    [outerGuard, segmentSize, quiet] + (outerSource.map { [$0] } ?? [])
   }
 
   /// Before anything else is done with the outer packet, and after the fragments of it have been put together (−400).
@@ -59,6 +59,26 @@ struct SoftwireChains {
       rules: [
         Rule(.toSoftwire + .isProtocol(ProtocolNumber.tcp) + clamp, comment: "segments that fit, for the far end"),
         Rule(.fromSoftwire + .isProtocol(ProtocolNumber.tcp) + clamp, comment: "segments that fit, for this side"),
+      ])
+  }
+
+  /// What leaves on the line. The tunnel's ends and the translation are changed one after the other; what was translated
+  /// for the old ends may not leave from the new ones, nor the other way round, since the relay would see a spoofed
+  /// subscriber. Nobody checks that in the kernel's tunnel but this.
+  private var outerSource: Chain? {
+    guard case .mapE(let address, _) = spec.kind else { return nil }
+    let carriesIPv4: Words = .isIPv6 + .isProtocol(ProtocolNumber.ipv4)
+    let ends: Words = .is(.ipv6Source, spec.localAddress.bytes)
+    let otherEnds: Words = .isNot(.ipv6Source, spec.localAddress.bytes)
+    return Chain(
+      name: "outer_source", base: BaseChain(hook: .output, priority: 0),
+      rules: [
+        Rule(
+          carriesIPv4 + ends + .isNot(.innerIPv4Source, address.bytes) + .drop(.outsidePortSetOut),
+          comment: "somebody else's address inside ours"),
+        Rule(
+          carriesIPv4 + otherEnds + .is(.innerIPv4Source, address.bytes) + .drop(.outsidePortSetOut),
+          comment: "our address inside somebody else's"),
       ])
   }
 

@@ -60,6 +60,8 @@ extension Payload {
   static let quotedDestinationPort = Payload(.transport, offset: 30, length: 2)
   static let quotedICMPType = Payload(.transport, offset: 28, length: 1)
   static let quotedICMPIdentifier = Payload(.transport, offset: 28 + 4, length: 2)
+  /// In an IPv6 packet that carries IPv4.
+  static let innerIPv4Source = Payload(.transport, offset: 12, length: 4)
   // An ICMPv6 error has the same 8 bytes, then an IPv6 header.
   static let quotedNextHeader = Payload(.transport, offset: 8 + 6, length: 1)
 }

@@ -4,11 +4,13 @@
 //
 //   1. The softwire's own IPv6 address goes onto the WAN and through duplicate address detection. Until it is usable
 //      nothing else is touched, so whatever softwire there is goes on working.
-//   2. The tunnel moves to the new ends in place; devices of it that are missing are made (the rest then waits for the
+//   2. The table in one transaction, the flows of the old address forgotten with it. A table that translates lets nothing
+//      of ours leave from other ends than its own, so it comes before the tunnel. One that does not (DS-Lite) comes
+//      after: until then the old one guards what was translated.
+//   3. The tunnel moves to the new ends in place; devices of it that are missing are made (the rest then waits for the
 //      next look, which knows their index).
-//   3. Per-device settings, the new IPv4 address, the table in one transaction, the flows of the old address forgotten
-//      with it, the default route replaced.
-//   4. Only then whatever of ours is left over goes: addresses, routes, devices. "Ours" is what carries routerd's
+//   4. Per-device settings, the new IPv4 address, the default route replaced.
+//   5. Only then whatever of ours is left over goes: addresses, routes, devices. "Ours" is what carries routerd's
 //      protocol number or alias; nothing else is ever removed.
 //
 // A plan for a state that is right already is empty.
@@ -57,13 +59,15 @@ public struct Plan: Hashable, Sendable {
     let devices = desired.deviceNames.compactMap { name in
       observed.tunnel?.deviceNames.contains(name) == true ? observed.link(named: name) : nil
     }
+    if desired.nat.translates { translate(desired, observed) }
     guard let active = devices.first, devices.count == desired.deviceNames.count else {
       changes.append(.applyTunnel(desired.tunnel))
       return
     }
     if observed.tunnel?.tunnel != desired.tunnel { changes.append(.applyTunnel(desired.tunnel)) }
     configureDevices(desired, observed, devices)
-    translate(desired, observed, devices)
+    addAddresses(desired, observed, devices)
+    if !desired.nat.translates { translate(desired, observed) }
     route(desired, observed, active)
     guard obstacle == nil else { return }
     removeLeftovers(desired, observed, devices, wan)
@@ -118,11 +122,14 @@ public struct Plan: Hashable, Sendable {
     changes.append(.setIPv4Settings(interface: link.name, index: link.index, settings: wrong))
   }
 
-  private mutating func translate(_ desired: DesiredState, _ observed: ObservedState, _ devices: [Link]) {
+  private mutating func addAddresses(_ desired: DesiredState, _ observed: ObservedState, _ devices: [Link]) {
     for address in devices.map(desired.address(on:))
     where !observed.ipv4Addresses.contains(where: { $0.isSameObject(as: address) }) {
       changes.append(.addIPv4Address(address))
     }
+  }
+
+  private mutating func translate(_ desired: DesiredState, _ observed: ObservedState) {
     let table = desired.nat.table
     guard observed.table != table else { return }
     changes.append(.applyTable(table))

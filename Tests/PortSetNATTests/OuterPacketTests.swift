@@ -26,7 +26,8 @@ import Testing
     def send(source, size):
         with socket.socket(socket.AF_INET6, socket.SOCK_RAW, 4) as outside:
             outside.bind((source, 0))
-            outside.sendto(bytes(size), (CE, 0))
+            # With our own address inside, without which nothing leaves here.
+            outside.sendto(bytes(12) + socket.inet_aton("192.0.2.18") + bytes(size - 16), (CE, 0))
     (away, ready), (go, start) = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
@@ -103,6 +104,54 @@ import Testing
     let (output, counted) = try Self.run(kind: .dsLite, mesh: false)
     #expect(output == Self.relaysOnly + Self.voices)
     #expect(counted == 1 + 3 + 1 + 1)
+  }
+
+  /// Sends packets to the relay with every pair of outer and inner source; prints which of them leave.
+  static let leaving = """
+    import itertools, socket, subprocess
+    OUTER = ("2001:db8:1::1", "ours"), ("2001:db8:1::2", "other")
+    INNER = ("192.0.2.18", "ours"), ("192.0.2.19", "other")
+    subprocess.run(["sh", "-ec", "ip link set lo up; for a in 2001:db8:1::1 2001:db8:1::2 2001:db8:2::1; do "
+                    "ip addr add $a/128 dev lo nodad; done"], check=True)
+    for (outer, whose), (inner, inside), protocol in itertools.product(OUTER, INNER, (4, 41)):
+        with socket.socket(socket.AF_INET6, socket.SOCK_RAW, protocol) as line:
+            line.bind((outer, 0))
+            try:
+                line.sendto(b"E" + bytes(11) + socket.inet_aton(inner) + bytes(24), ("2001:db8:2::1", 0))
+                print(protocol, whose, inside, "leaves")
+            except PermissionError:
+                print(protocol, whose, inside, "dropped")
+    """
+
+  private func whatLeaves(kind: NATSpec.Kind) throws -> (output: [String], counted: UInt64?) {
+    try inNetworkNamespace {
+      let spec = try NATSpec(
+        devices: ["softwire0"], localAddress: IPv6Address("2001:db8:1::1"), relays: [IPv6Address("2001:db8:2::1")],
+        kind: kind)
+      let socket = try NFTablesSocket()
+      try socket.apply(plan(from: nil, to: spec.table))
+      let output = try shell("python3 - <<'END'\n\(Self.leaving)\nEND")
+      return (
+        output.split(separator: "\n").map(String.init),
+        try socket.counters(table: "routerd")[DropReason.outsidePortSetOut.rawValue]?.packets
+      )
+    }
+  }
+
+  @Test func outerAndInnerSourceBelongTogether() throws {
+    let (output, counted) = try whatLeaves(kind: .mapE(address: IPv4Address("192.0.2.18"), portSet: nil))
+    #expect(
+      output == [
+        "4 ours ours leaves", "41 ours ours leaves", "4 ours other dropped", "41 ours other leaves",
+        "4 other ours dropped", "41 other ours leaves", "4 other other leaves", "41 other other leaves",
+      ])
+    #expect(counted == 2)
+  }
+
+  @Test func withoutTranslationAnythingMayBeInside() throws {
+    let (output, counted) = try whatLeaves(kind: .dsLite)
+    #expect(output.count == 8 && output.allSatisfy { $0.hasSuffix("leaves") })
+    #expect(counted == nil)
   }
 
   @Test func inAMeshEverybodyButOurselvesMaySend() throws {

@@ -134,6 +134,26 @@ struct SeveralDevicesTests {
     #expect(kernel.state.ipv4Addresses.allSatisfy { $0.prefixLength == 29 && $0.flags == [.noPrefixRoute] })
   }
 
+  /// Old and new ends, and translation or none: whichever of tunnel and table comes first, the table that translates is
+  /// there while they do not fit.
+  @Test func theTableThatTranslatesGuardsTheChange() throws {
+    let mapE = try desired()
+    let softwire = DSLiteSoftwire(
+      userPrefix: try IPv6Prefix("2001:db8:12:3400::/56"), aftr: try IPv6Address("2001:db8:fffe::1"),
+      allowedRelays: [try IPv6Address("2001:db8:fffe::2")])
+    let dsLite = DesiredState(
+      configuration, softwire: .dsLite(softwire), deviceNames: SimulatedDataplane.ip6tnl.deviceNames)
+    var kernel = kernel()
+    _ = kernel.settle(mapE)
+    for next in [dsLite, mapE] {
+      kernel.log = []
+      #expect(kernel.settle(next).changes.isEmpty)
+      let table = try #require(kernel.log.firstIndex { if case .applyTable = $0 { true } else { false } })
+      let tunnel = try #require(kernel.log.firstIndex { if case .applyTunnel = $0 { true } else { false } })
+      #expect((table < tunnel) == next.nat.translates)
+    }
+  }
+
   @Test func teardownRemovesEveryDevice() throws {
     var kernel = kernel()
     _ = kernel.settle(try desired())
