@@ -2,7 +2,7 @@
 //
 // Which border relays answer. The tunnel device is UP whether or not anything comes back through it, so the only proof of
 // a relay is a packet that went out through it and came back: the inner probe, an ICMP echo inside the softwire. An echo
-// of the relay itself (the outer probe) only advises, since some relays do not answer it.
+// of the relay itself proves little, since some relays do not answer it, and is not sent.
 //
 // The active relay is asked every second, the others every two. It counts as dead when nothing came back for four
 // seconds and at least three probes; that alone changes nothing. It is replaced only if another relay answered lately:
@@ -29,8 +29,6 @@ public struct RelayHealth: Sendable {
     public fileprivate(set) var lastProbe: Duration?
     /// When the last inner probe that went out through it was answered.
     public fileprivate(set) var lastAnswer: Duration?
-    /// When it last answered an outer probe.
-    public fileprivate(set) var lastEcho: Duration?
     /// How many inner probes went out since the last answer.
     public fileprivate(set) var unanswered = 0
     /// When the first of those was sent.
@@ -47,8 +45,8 @@ public struct RelayHealth: Sendable {
 
   /// The relays by address.
   public private(set) var relays: [IPv6Address: Relay]
-  /// The relay in use.
-  public private(set) var active: IPv6Address
+  /// The relay in use. With another one a new watch begins.
+  public let active: IPv6Address
   private var pairsReported: Set<[IPv6Address]> = []
 
   /// Begins to follow the relays of a softwire.
@@ -56,13 +54,6 @@ public struct RelayHealth: Sendable {
   public init(active: IPv6Address, allowed: [IPv6Address]) {
     self.active = active
     relays = Dictionary((allowed + [active]).map { ($0, Relay()) }) { first, _ in first }
-  }
-
-  /// Takes another relay as the one in use; what is known of all of them stays.
-  public mutating func use(_ relay: IPv6Address) {
-    active = relay
-    relays[relay, default: Relay()].unanswered = 0
-    relays[relay]?.silentSince = nil
   }
 
   /// The relays that a probe is due for, and from this moment on counts as sent to.
@@ -91,11 +82,6 @@ public struct RelayHealth: Sendable {
     relays[asked]?.silentSince = nil
     guard source != asked, pairsReported.insert([asked, source]).inserted else { return nil }
     return .answeredByAnother(asked: asked, answered: source)
-  }
-
-  /// Notes the answer of a relay to an outer probe.
-  public mutating func echoed(_ relay: IPv6Address, at now: Duration) {
-    relays[relay]?.lastEcho = now
   }
 
   /// Whether the relay in use has to be replaced.

@@ -65,14 +65,6 @@ struct RelayHealthTests {
     #expect(health.relays[east]?.lastAnswer == .seconds(2))
   }
 
-  @Test func afterTheMoveTheNewRelayIsTheOneAsked() {
-    var health = RelayHealth(active: east, allowed: [east, west])
-    _ = run(&health, seconds: 10, alive: { _ in [west] })
-    health.use(west)
-    #expect(run(&health, from: 10, seconds: 60, alive: { _ in [west] }) == nil)
-    #expect(health.active == west)
-  }
-
   @Test func probesGoOutAtTheirPeriods() {
     var health = RelayHealth(active: east, allowed: [east, west])
     var counts: [IPv6Address: Int] = [:]
