@@ -32,6 +32,10 @@ public struct StatusReport: Codable, Hashable, Sendable {
   public var prefixes: [String] = []
   /// The softwire in use.
   public var softwire: SoftwireReport?
+  /// What routerd itself has heard of the line.
+  public var line: LineReport?
+  /// The rule sources that have to be asked, and what came of it.
+  public var sources: [SourceReport] = []
   /// Dropped packets by reason.
   public var counters: [String: UInt64] = [:]
   /// Things that work but should be looked at.
@@ -51,7 +55,7 @@ public struct StatusReport: Codable, Hashable, Sendable {
 
 /// The softwire in use.
 public struct SoftwireReport: Codable, Hashable, Sendable {
-  /// "map-e" or "ds-lite".
+  /// "map-e", "ds-lite" or "fixed-ip".
   public var kind: String
   /// The IPv6 prefix of the mapping rule (MAP-E).
   public var rule: String?
