@@ -36,6 +36,8 @@ public struct StatusReport: Codable, Hashable, Sendable {
   public var line: LineReport?
   /// The rule sources that have to be asked, and what came of it.
   public var sources: [SourceReport] = []
+  /// The relays of the softwire, the one in use first; empty while they are not probed.
+  public var relays: [RelayReport] = []
   /// Dropped packets by reason.
   public var counters: [String: UInt64] = [:]
   /// Things that work but should be looked at.
@@ -50,6 +52,31 @@ public struct StatusReport: Codable, Hashable, Sendable {
     self.requestedProfile = requestedProfile
     self.wan = wan
     self.pid = pid
+  }
+}
+
+/// What is known of a relay.
+public struct RelayReport: Codable, Hashable, Sendable {
+  /// The relay: BR or AFTR.
+  public var address: String
+  /// Whether it is the one in use.
+  public var isInUse: Bool
+  /// How long ago a probe that went out through it was answered; absent if none was.
+  public var secondsSinceAnswer: Double?
+  /// How long ago it answered an echo request of its own; absent if it never did.
+  public var secondsSinceEcho: Double?
+  /// Whether it answers echo requests; absent while that is not known.
+  public var answersEcho: Bool?
+
+  /// Makes a report.
+  public init(
+    address: String, isInUse: Bool, secondsSinceAnswer: Double?, secondsSinceEcho: Double?, answersEcho: Bool?
+  ) {
+    self.address = address
+    self.isInUse = isInUse
+    self.secondsSinceAnswer = secondsSinceAnswer
+    self.secondsSinceEcho = secondsSinceEcho
+    self.answersEcho = answersEcho
   }
 }
 

@@ -28,7 +28,8 @@ public struct Configuration: Hashable, Sendable {
   public var forwards: [PortForward] = []
   /// The settings that profiles may use.
   public var profileSettings = ProfileSettings()
-  /// Hosts that are asked through the softwire's relays whether packets come back; empty: none are.
+  /// Hosts that are asked through the softwire's relays whether packets come back; empty: nobody is asked, the relays
+  /// themselves neither.
   public var probeTargets = [IPv4Address(1, 1, 1, 1), IPv4Address(8, 8, 8, 8), IPv4Address(9, 9, 9, 9)]
   /// Folders with plugins; empty: where they are installed, or in a build tree where they were built.
   public var pluginPath: [String] = []

@@ -51,7 +51,7 @@ public struct DesiredState: Hashable, Sendable {
       devices: self.deviceNames, localAddress: softwire.localAddress, relays: softwire.allowedRelays,
       admitsMesh: !tunnel.forwardingRules.isEmpty, kind: kind, forwards: configuration.forwards,
       filtering: configuration.nat.filtering, timeouts: configuration.nat.timeouts,
-      isProbed: !configuration.probeTargets.isEmpty && softwire.allowedRelays.count > 1)
+      isProbed: !configuration.probeTargets.isEmpty)
   }
 
   /// The IPv4 address as it stands on a device. No route to the network of DS-Lite's address comes with it: several

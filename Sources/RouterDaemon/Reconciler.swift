@@ -38,6 +38,8 @@ actor Reconciler: Service {
   private var listeners: [AsyncStream<Void>.Continuation] = []
   /// The relays that answer, where somebody has looked.
   private var reachableRelays: Set<IPv6Address> = []
+  /// What the prober found out last.
+  private var relayWatch: RelayWatch?
   /// A pass and a reload each have kernel and dataplane to themselves.
   private let turns = Turns()
   private let triggers: AsyncStream<Void>
@@ -181,6 +183,10 @@ actor Reconciler: Service {
   func report() -> StatusReport {
     var report = status
     report.counters = (try? kernel.counters(dataplanePrefix: setup.dataplane.id.name)) ?? [:]
+    if let relayWatch, relayWatch.subject == probeSubject() {
+      report.relays = relayWatch.reports(at: MonotonicClock.now)
+      if let trouble = relayWatch.trouble { report.warnings.append(trouble.description) }
+    }
     return report
   }
 
@@ -189,12 +195,21 @@ actor Reconciler: Service {
     settled.flatMap { ProbeSubject($0, targets: setup.configuration.probeTargets) }
   }
 
+  /// Takes note of what is known of the relays.
+  func note(_ watch: RelayWatch) {
+    relayWatch = watch
+  }
+
   /// Moves to another relay, because the one in use is dead and others answer.
-  func replaceRelay(_ dead: IPv6Address, reachable: Set<IPv6Address>) {
+  /// - Parameter answersEcho: whether the dead one answers echo requests, as far as that is known.
+  func replaceRelay(_ dead: IPv6Address, answersEcho: Bool?, reachable: Set<IPv6Address>) {
     guard selection?.softwire.relay == dead else { return }
     let answering = reachable.sorted().map(\.description).joined(separator: ", ")
+    let echo = answersEcho.map { $0 ? "; the dead one still answers echo" : "; the dead one answers no echo either" }
     logger.warning(
-      "nothing comes back through the border relay \(dead), while \(answering) answers: traffic moves there")
+      """
+      nothing comes back through the border relay \(dead), while \(answering) answers: traffic moves there\(echo ?? "")
+      """)
     reachableRelays = reachable
     lookAgain()
   }

@@ -19,6 +19,8 @@ struct RelayHealthTests {
       for relay in health.dueProbes(at: now) where alive(Double(tick) / 10).contains(relay) {
         _ = health.answered(asked: relay, from: relay, at: now + .milliseconds(20))
       }
+      // Relays that answer no echo at all: nothing that moves traffic may depend on that.
+      _ = health.dueEchoes(at: now)
       if let finding = health.verdict(at: now) { return (Double(tick) / 10, finding) }
     }
     return nil
@@ -28,7 +30,7 @@ struct RelayHealthTests {
     var health = RelayHealth(active: east, allowed: [east, west])
     #expect(run(&health, seconds: 60, alive: { _ in [east, west] }) == nil)
     let result = try #require(run(&health, from: 60, seconds: 60, alive: { _ in [west] }))
-    #expect(result.finding == .replace(dead: east, alive: [west]))
+    #expect(result.finding == .replace(dead: east, answersEcho: false, alive: [west]))
     #expect(result.at - 60 <= 6, "\(result.at)")
   }
 
@@ -53,7 +55,7 @@ struct RelayHealthTests {
     // Both fall silent; only later does the other one come back, and only then is it moved to.
     #expect(run(&health, from: 10, seconds: 20, alive: { $0 < 10.5 ? [west] : [] }) == nil)
     let result = run(&health, from: 30, seconds: 20, alive: { _ in [west] })
-    #expect(result?.finding == .replace(dead: east, alive: [west]))
+    #expect(result?.finding == .replace(dead: east, answersEcho: false, alive: [west]))
   }
 
   @Test func anotherRelayMayAnswerAndIsReportedOnce() {

@@ -46,10 +46,24 @@ struct StatusCommand: AsyncParsableCommand {
         "devices", "\(softwire.devices.joined(separator: " ")) (\(status.dataplane ?? ""), MTU \(softwire.mtu))",
       ])
     }
+    rows += status.relays.enumerated().map { number, relay in [number == 0 ? "relays" : "", text(relay)] }
     let dropped = status.counters.filter { $0.value > 0 }.sorted { $0.key < $1.key }
     rows.append([
       "dropped", dropped.isEmpty ? "nothing" : dropped.map { "\($0.key) \($0.value)" }.joined(separator: ", "),
     ])
     return rows
+  }
+
+  private func text(_ relay: RelayReport) -> String {
+    let use = relay.isInUse ? " in use" : ""
+    let answer =
+      relay.secondsSinceAnswer.map { "answered through the tunnel \($0) s ago" } ?? "carried nothing back yet"
+    let echo =
+      switch relay.answersEcho {
+      case true?: "answers echo"
+      case false?: relay.secondsSinceEcho.map { "answered echo last \($0) s ago" } ?? "does not answer echo"
+      case nil: "echo not known yet"
+      }
+    return "\(relay.address)\(use): \(answer), \(echo)"
   }
 }
