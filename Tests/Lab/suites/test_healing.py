@@ -20,8 +20,8 @@ from lab.daemon import Routerd
 from lab.isps import BIGLOBE
 from lab.line import SERVER, Line
 from lab.netns import Namespace
-from lab.snapshot import settled
-from lab.waiting import wait_for
+from lab.snapshot import difference, generation, settled
+from lab.waiting import patient, wait_for
 
 LIMIT = 1.0
 DEVICE = "softwire0"
@@ -112,8 +112,14 @@ def repair_time(ce: Namespace, damage: Damage) -> float:
     return time.monotonic() - begun
 
 
-def same(line: Line, before: dict[str, Any]) -> bool:
-    return without_indexes(settled(line.ce)) == without_indexes(before)
+def wait_until_whole(line: Line, before: dict[str, Any]) -> None:
+    def is_whole() -> bool:
+        return without_indexes(settled(line.ce)) == without_indexes(before)
+
+    try:
+        wait_for("the whole state", is_whole, timeout=10, interval=0.2)
+    except TimeoutError as error:
+        pytest.fail(f"{error}\n{difference(without_indexes(before), without_indexes(settled(line.ce)))}")
 
 
 @pytest.mark.parametrize("name", list(damages()))
@@ -123,7 +129,7 @@ def test_damage_is_put_right(lab: tuple[Line, Routerd], name: str) -> None:
     took = []
     for _ in range(2):
         took.append(repair_time(line.ce, damages()[name]))
-        wait_for("the whole state", lambda: same(line, before), timeout=10, interval=0.2)
+        wait_until_whole(line, before)
         if took[-1] <= LIMIT:
             break
     assert min(took) <= LIMIT, f"{name}: {took}"
@@ -131,10 +137,11 @@ def test_damage_is_put_right(lab: tuple[Line, Routerd], name: str) -> None:
 
 
 def without_indexes(value: Any) -> Any:
-    """A deleted device comes back with another index, and is listed in another place; everything else has to be the
-    same."""
+    """A deleted device comes back with another index, is listed in another place, and a tunnel has another random
+    address that nobody uses; everything else has to be the same."""
     if isinstance(value, dict):
-        return {key: without_indexes(item) for key, item in value.items() if key not in ("ifindex", "index")}
+        of_each_making = ("ifindex", "index", "permaddr")
+        return {key: without_indexes(item) for key, item in value.items() if key not in of_each_making}
     if not isinstance(value, list):
         return value
     items = [without_indexes(item) for item in value]
@@ -143,7 +150,10 @@ def without_indexes(value: Any) -> Any:
 
 
 def test_a_fight_is_not_fought(lab: tuple[Line, Routerd]) -> None:
-    """Somebody flushes the ruleset ten times a second: routerd comes back ever more rarely, and says so once."""
+    """Somebody flushes the ruleset ten times a second: routerd comes back ever more rarely, and says so once.
+
+    A repair takes 10 ms of a processor, and an emulated one ten times as long; how many there are depends on nothing.
+    """
     line, routerd = lab
     told = "something else keeps undoing"
 
@@ -156,14 +166,17 @@ def test_a_fight_is_not_fought(lab: tuple[Line, Routerd]) -> None:
         return told in routerd.log
 
     wait_for("the fight to be given up", is_given_up, timeout=5, interval=0)
-    begun, used = time.monotonic(), routerd.cpu_seconds()
+    begun, used, number = time.monotonic(), routerd.cpu_seconds(), generation(line.ce)
     flushes = 0
     while time.monotonic() - begun < 20:
         flush()
         flushes += 1
     share = (routerd.cpu_seconds() - used) / (time.monotonic() - begun)
+    # A flush that finds nothing is no transaction: each repair counts twice.
+    repairs = (generation(line.ce) - number) / 2
     assert flushes > 50
-    assert share < 0.05, f"{share:.1%} of a core"
+    assert repairs < flushes / 8, f"{repairs} repairs of {flushes} flushes"
+    assert share < patient(0.05), f"{share:.1%} of a core"
     assert routerd.log.count(told) == 1
     # Peace: everything is back in the time of the longest delay that was reached.
     wait_for("the table", lambda: line.ce.run("nft", "list", "table", *TABLE.split(), check=False).returncode == 0, timeout=40)
