@@ -59,15 +59,28 @@ public struct RepairPacer: Sendable {
     }
     lastRepair = now
     repairs = repairs.filter { now - $0.when < Self.window } + repaired.map { ($0, now) }
-    if let current = delay {
-      delay = min(current * 2, Self.longestDelay)
-      return false
-    }
     // Different damage in a row is somebody at work; the same damage again and again is a fight.
     let isFight = repaired.contains { repair in repairs.count { $0.repair == repair } > Self.freeRepairs }
-    guard isFight else { return false }
-    delay = Self.firstDelay
-    return true
+    return isFight || isSlowedDown ? slowDown() : false
+  }
+
+  /// Notes a look that ended without the kernel being as wanted, because each attempt was undone at once.
+  /// - Parameter now: monotonic time.
+  /// - Returns: as ``looked(at:repaired:)`` does.
+  public mutating func gaveUp(at now: Duration) -> Bool {
+    lastLook = now
+    lastRepair = now
+    return slowDown()
+  }
+
+  /// Twice as patient as before; true with the first step.
+  private mutating func slowDown() -> Bool {
+    guard let current = delay else {
+      delay = Self.firstDelay
+      return true
+    }
+    delay = min(current * 2, Self.longestDelay)
+    return false
   }
 
   /// The earliest time of the next look that is taken because something happened.

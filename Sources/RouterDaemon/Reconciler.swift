@@ -231,11 +231,12 @@ actor Reconciler: Service {
       outcome = try await reconcile(retriesDuplicates: retriesDuplicates)
       failuresInARow = 0
       retry?.cancel()
+      note(outcome.repaired)
     } catch {
       outcome = Outcome(state: .failed, reason: "\(error)")
       retryLater()
+      if let fight = error as? UnstableState { note(fight) } else { note([]) }
     }
-    note(outcome.repaired)
     prefixes = outcome.prefixes
     publish(outcome)
     for listener in listeners { listener.yield() }
@@ -249,10 +250,18 @@ actor Reconciler: Service {
   private func note(_ repaired: [Repair]) {
     let what = repaired.map(\.change.summary).joined(separator: ", ")
     if pacer.looked(at: MonotonicClock.now, repaired: repaired) {
-      logger.warning("something else keeps undoing what routerd sets (\(what)): it is put right ever more rarely now")
+      reportFight(over: what)
     } else if !repaired.isEmpty, !pacer.isSlowedDown {
       logger.notice("put right what something else had changed: \(what)")
     }
+  }
+
+  private func note(_ fight: UnstableState) {
+    if pacer.gaveUp(at: MonotonicClock.now) { reportFight(over: fight.changes.joined(separator: ", ")) }
+  }
+
+  private func reportFight(over what: String) {
+    logger.warning("something else keeps undoing what routerd sets (\(what)): it is put right ever more rarely now")
   }
 
   /// What a pass came to.

@@ -60,6 +60,25 @@ struct RepairPacerTests {
     #expect(pacer.nextLook(after: now) - now <= .seconds(30))
   }
 
+  /// Whoever is faster than a look: it ends without the table, every time.
+  @Test func attemptsThatAreUndoneAtOnceSlowDownToo() {
+    var pacer = RepairPacer()
+    var now = Duration.zero
+    var reports = 0
+    var looks = 0
+    while now < .seconds(600) {
+      if pacer.gaveUp(at: now) { reports += 1 }
+      looks += 1
+      now = pacer.nextLook(after: now)
+    }
+    #expect(reports == 1)
+    #expect(looks < 30, "\(looks) looks")
+    // It ended, and a look some time later finds nothing amiss.
+    now += .seconds(61)
+    _ = pacer.looked(at: now, repaired: [])
+    #expect(!pacer.isSlowedDown)
+  }
+
   @Test func trustComesBackWithQuiet() {
     var pacer = RepairPacer()
     var now = Duration.zero

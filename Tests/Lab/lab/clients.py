@@ -174,17 +174,25 @@ class Opened:
             assert got == message, f"connection {number} answered {got!r}"
 
 
-def hold(source: Namespace, targets: list[tuple[str, int]], *, timeout: float = 20, abort: bool = True) -> Opened:
+def hold(
+    source: Namespace,
+    targets: list[tuple[str, int]],
+    *,
+    timeout: float = 20,
+    abort: bool = True,
+    promised: bool = False,
+) -> Opened:
     """Opens one connection per target and keeps all open, with at most `_PACE` handshakes under way at a time.
 
     Kernels before 6.5 double the pause between SYNs, whatever they are told; there, an attempt without an answer is
-    given up after a second, as an impatient program does, and begun anew.
+    given up after a second, as an impatient program does, and begun anew. `promised` times hold on slow machines too.
     """
     _raise_descriptor_limit()
     opened = Opened(abort=abort)
     waiting: dict[int, _Attempt] = {}
     poll = select.epoll()
-    renewal = None if source.has_sysctl(SYN_LINEAR_TIMEOUTS) else patient(1)
+    allowed = timeout if promised else patient(timeout)
+    renewal = None if source.has_sysctl(SYN_LINEAR_TIMEOUTS) else 1 if promised else patient(1)
     todo = list(enumerate(targets))[::-1]
 
     def begin(number: int, target: tuple[str, int], deadline: float, repeated: bool = False) -> None:
@@ -201,7 +209,7 @@ def hold(source: Namespace, targets: list[tuple[str, int]], *, timeout: float = 
 
     while todo or waiting:
         while todo and len(waiting) < _PACE:
-            begin(*todo.pop(), time.monotonic() + patient(timeout))
+            begin(*todo.pop(), time.monotonic() + allowed)
         for descriptor, _ in poll.poll(0.2):
             attempt = take(descriptor)
             client = attempt.client

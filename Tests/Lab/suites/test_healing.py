@@ -9,7 +9,6 @@ that was busy just then gets a second try. The CE address comes back within the 
 duplicate address detection; nothing else may be taken down for it.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -21,8 +20,8 @@ from lab.daemon import Routerd
 from lab.isps import BIGLOBE
 from lab.line import SERVER, Line
 from lab.netns import Namespace
-from lab.snapshot import settled
-from lab.waiting import wait_for
+from lab.snapshot import difference, generation, settled
+from lab.waiting import patient, wait_for
 
 LIMIT = 1.0
 DEVICE = "softwire0"
@@ -113,8 +112,14 @@ def repair_time(ce: Namespace, damage: Damage) -> float:
     return time.monotonic() - begun
 
 
-def same(line: Line, before: dict[str, Any]) -> bool:
-    return without_indexes(settled(line.ce)) == without_indexes(before)
+def wait_until_whole(line: Line, before: dict[str, Any]) -> None:
+    def is_whole() -> bool:
+        return without_indexes(settled(line.ce)) == without_indexes(before)
+
+    try:
+        wait_for("the whole state", is_whole, timeout=10, interval=0.2)
+    except TimeoutError as error:
+        pytest.fail(f"{error}\n{difference(without_indexes(before), without_indexes(settled(line.ce)))}")
 
 
 @pytest.mark.parametrize("name", list(damages()))
@@ -124,7 +129,7 @@ def test_damage_is_put_right(lab: tuple[Line, Routerd], name: str) -> None:
     took = []
     for _ in range(2):
         took.append(repair_time(line.ce, damages()[name]))
-        wait_for("the whole state", lambda: same(line, before), timeout=10, interval=0.2)
+        wait_until_whole(line, before)
         if took[-1] <= LIMIT:
             break
     assert min(took) <= LIMIT, f"{name}: {took}"
@@ -132,30 +137,47 @@ def test_damage_is_put_right(lab: tuple[Line, Routerd], name: str) -> None:
 
 
 def without_indexes(value: Any) -> Any:
-    """A deleted device comes back with another index; everything else has to be the same."""
+    """A deleted device comes back with another index, is listed in another place, and a tunnel has another random
+    address that nobody uses; everything else has to be the same."""
     if isinstance(value, dict):
-        return {key: without_indexes(item) for key, item in value.items() if key not in ("ifindex", "index")}
-    return [without_indexes(item) for item in value] if isinstance(value, list) else value
+        of_each_making = ("ifindex", "index", "permaddr")
+        return {key: without_indexes(item) for key, item in value.items() if key not in of_each_making}
+    if not isinstance(value, list):
+        return value
+    items = [without_indexes(item) for item in value]
+    is_devices = all(isinstance(item, dict) and "ifname" in item for item in items)
+    return sorted(items, key=lambda item: item["ifname"]) if is_devices else items
 
 
 def test_a_fight_is_not_fought(lab: tuple[Line, Routerd]) -> None:
-    """Somebody flushes the ruleset ten times a second: routerd comes back ever more rarely, and says so once."""
+    """Somebody flushes the ruleset ten times a second: routerd comes back ever more rarely, and says so once.
+
+    A repair takes 10 ms of a processor, and an emulated one ten times as long; how many there are depends on nothing.
+    """
     line, routerd = lab
+    told = "something else keeps undoing"
 
-    def cpu_seconds() -> float:
-        fields = open(f"/proc/{routerd.pid}/stat").read().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    def flush() -> None:
+        line.ce.run("nft", "flush ruleset")
+        time.sleep(0.1)
 
-    begun, used = time.monotonic(), cpu_seconds()
+    def is_given_up() -> bool:
+        flush()
+        return told in routerd.log
+
+    wait_for("the fight to be given up", is_given_up, timeout=5, interval=0)
+    begun, used, number = time.monotonic(), routerd.cpu_seconds(), generation(line.ce)
     flushes = 0
     while time.monotonic() - begun < 20:
-        line.ce.run("nft", "flush ruleset")
+        flush()
         flushes += 1
-        time.sleep(0.1)
-    share = (cpu_seconds() - used) / (time.monotonic() - begun)
+    share = (routerd.cpu_seconds() - used) / (time.monotonic() - begun)
+    # A flush that finds nothing is no transaction: each repair counts twice.
+    repairs = (generation(line.ce) - number) / 2
     assert flushes > 50
-    assert share < 0.05, f"{share:.1%} of a core"
-    assert routerd.log.count("something else keeps undoing") == 1
+    assert repairs < flushes / 8, f"{repairs} repairs of {flushes} flushes"
+    assert share < patient(0.05), f"{share:.1%} of a core"
+    assert routerd.log.count(told) == 1
     # Peace: everything is back in the time of the longest delay that was reached.
     wait_for("the table", lambda: line.ce.run("nft", "list", "table", *TABLE.split(), check=False).returncode == 0, timeout=40)
     clients.ping(line.lan, SERVER)

@@ -16,15 +16,16 @@ from lab import clients
 from lab.daemon import Routerd
 from lab.hosts import Service, call_udp
 from lab.isps import BIGLOBE
-from lab.line import HOST, ROUTER, SERVER, Line
+from lab.line import HOST, ROUTER, SECOND_SERVER, SERVER, Line
 from lab.netns import Namespace
 from lab.servers import ECHO, HOLD
+from lab.waiting import wait_for
 
 Running = tuple[Line, Routerd]
 
-RFC = {"tcp": 7440, "syn": 240, "udp": 300, "dns": 30, "icmp": 60}
-"""RFC 5382, RFC 4787, RFC 5508: the least that a NAT may do; DNS is the kernel's."""
-SHORT = {"tcp_established": 1000, "tcp_transitory": 100, "udp": 90, "dns": 20, "icmp": 40}
+RFC = {"tcp": 7440, "syn": 240, "udp": 300, "dns": 30, "icmp": 60, "closed": 2}
+"""RFC 5382, RFC 4787, RFC 5508: the least that a NAT may do; DNS is the kernel's, and closed connections are ours."""
+SHORT = {"tcp_established": 1000, "tcp_transitory": 100, "tcp_time_wait": 30, "udp": 90, "dns": 20, "icmp": 40}
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +39,15 @@ def running() -> Iterator[Running]:
 
 def remaining(ce: Namespace, *words: str) -> int:
     """The seconds that a connection has left, among all that are listed with these words: the largest."""
-    out = ce.run("conntrack", "-L").stdout
-    found = [int(entry.split()[2]) for entry in out.splitlines() if all(word in entry.split() for word in words)]
-    assert found, f"no connection with {words} among\n{out}"
+    found = listed(ce, *words)
+    assert found, f"no connection with {words} among\n{ce.run('conntrack', '-L').stdout}"
     return max(found)
+
+
+def listed(ce: Namespace, *words: str) -> list[int]:
+    """The seconds that each connection has left that is listed with these words."""
+    entries = [entry.split() for entry in ce.run("conntrack", "-L").stdout.splitlines()]
+    return [int(entry[2]) for entry in entries if all(word in entry for word in words)]
 
 
 def measure(line: Line) -> dict[str, int]:
@@ -59,6 +65,7 @@ def measure(line: Line) -> dict[str, int]:
         clients.ping(line.lan, SERVER, count=1)
         call_udp(line.inet, (line.subscriber.ipv4, min(line.subscriber.ports)))
         return {
+            "closed": closed(line),
             "tcp": remaining(line.ce, "tcp", "ESTABLISHED", f"dport={HOLD}"),
             "syn": remaining(line.ce, "tcp", "SYN_SENT"),
             "udp": remaining(line.ce, "udp", f"dport={ECHO}"),
@@ -66,6 +73,13 @@ def measure(line: Line) -> dict[str, int]:
             "icmp": remaining(line.ce, "icmp"),
             "forwarded": remaining(line.ce, "udp", f"dport={min(line.subscriber.ports)}"),
         }
+
+
+def closed(line: Line) -> int:
+    """What a connection has left that both sides have just closed."""
+    with clients.hold(line.lan, [(SECOND_SERVER, HOLD)], abort=False) as opened:
+        opened.assert_alive()
+    return max(wait_for("both to have closed", lambda: listed(line.ce, "TIME_WAIT", f"dst={SECOND_SERVER}"), timeout=2))
 
 
 def assert_near(measured: dict[str, int], wanted: dict[str, int]) -> None:
@@ -85,7 +99,7 @@ def test_what_the_operator_chooses(running: Running) -> None:
     line, routerd = running
     line.isp.ip("route replace blackhole 198.51.100.77/32")
     routerd.reload({"nat": {"timeouts": SHORT}})
-    wanted = {"tcp": 1000, "syn": 100, "udp": 90, "dns": 20, "icmp": 40, "forwarded": 90}
+    wanted = {"tcp": 1000, "syn": 100, "udp": 90, "dns": 20, "icmp": 40, "closed": 30, "forwarded": 90}
     assert_near(measure(line), wanted)
 
 
