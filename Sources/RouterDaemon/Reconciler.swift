@@ -47,6 +47,8 @@ actor Reconciler: Service {
 
   /// A plan that is not empty after so many rounds is being undone by somebody: better to wait than to fight.
   private static let roundLimit = 6
+  /// So is one that has a change in it which was made so often in this pass.
+  private static let attemptLimit = 2
   /// The least time between two passes that fail: what a failing pass does to the kernel may itself be an event.
   private static let failurePause = Duration.milliseconds(250)
 
@@ -314,13 +316,16 @@ actor Reconciler: Service {
     observed.tunnel = try await kernel.dataplane.observe(desired.tunnel)
     var plan = Plan(desired: desired, observed: observed, retriesDuplicates: retriesDuplicates)
     let repaired = settled == desired ? plan.changes.map { Repair($0, observed: observed) } : []
+    var attempts: [KernelChange: Int] = [:]
     for _ in 0..<Self.roundLimit where !plan.changes.isEmpty {
       for change in plan.changes {
         logger.debug("\(change.summary)")
         try await kernel.apply(change, observed: observed)
+        attempts[change, default: 0] += 1
       }
       observed = try await kernel.observe(desired.tunnel)
       plan = Plan(desired: desired, observed: observed)
+      if plan.changes.contains(where: { attempts[$0, default: 0] >= Self.attemptLimit }) { break }
     }
     guard plan.changes.isEmpty else {
       throw UnstableState(changes: plan.changes.map(\.summary))

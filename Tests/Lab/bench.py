@@ -1,14 +1,18 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Throughput of plain routing, SNAT alone and routerd's dataplane in one run, and routerd's memory and start time, and
-how long it takes to count the ports in use among many connections.
+"""Throughput of plain routing, SNAT alone, the kernel's tunnel (if there is one) without and with one SNAT rule, and
+routerd's dataplane in one run; and routerd's memory and start time, and how long it takes to count the ports in use
+among many connections.
 
     lan ---- ce ==== isp (border relay) ---- inet (iperf3)
 
 Both ends of the WAN cable send without segmentation offload and with finished checksums, as a real card at the end of
 a wire sees them: packets of at most 1500 bytes. The border relay is the kernel's segment-routing code, which turns out
 plain IPv4-in-IPv6 with a single segment, so that it is no bottleneck; where it is missing, the judging relay takes its
-place and limits the result. All rates are medians; ratios are to plain routing in the same run.
+place and limits the result.
+
+The modes take turns, round after round, and ratios are between measurements of one round, so that a machine that gets
+slower or faster meanwhile does not tell. All numbers are medians over the rounds.
 """
 
 import argparse
@@ -16,18 +20,22 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from lab import netns
 from lab.clients import ping
-from lab.daemon import Routerd
+from lab.daemon import DATAPLANE, Routerd
 from lab.isps import BIGLOBE
-from lab.line import SERVER, Line, switch_features
+from lab.judge import TUNNEL_MTU
+from lab.line import ROUTER, SERVER, Line, switch_features
 from lab.netns import CommandError, end
 from lab.waiting import wait_for
 
 CE_IPV4, ISP_IPV4 = "198.18.3.2", "198.18.3.1"
+LAN = "192.168.1.0/24"
+TUNNEL = "bench0"
+TUNNEL_AND_SNAT = "ip6tnl and one SNAT rule"
 
 TESTS = {
     "TCP 1 up": ("-P", "1"),
@@ -48,47 +56,88 @@ def wire(line: Line) -> None:
 
 
 @contextmanager
-def plain(line: Line) -> Iterator[str]:
+def plain(line: Line) -> Iterator[None]:
     """IPv4 routed over the WAN cable, LAN addresses visible outside."""
-    line.isp.ip(f"route add 192.168.1.0/24 via {CE_IPV4}")
+    line.isp.ip(f"route add {LAN} via {CE_IPV4}")
     line.ce.ip(f"addr add {CE_IPV4}/30 dev wan0\nroute add default via {ISP_IPV4}")
     try:
-        yield "plain routed"
+        yield
     finally:
         line.ce.ip(f"route del default via {ISP_IPV4}\naddr del {CE_IPV4}/30 dev wan0")
-        line.isp.ip("route del 192.168.1.0/24")
+        line.isp.ip(f"route del {LAN}")
 
 
 @contextmanager
-def snat(line: Line) -> Iterator[str]:
-    """The same with source NAT by one rule, and no tunnel."""
-    with plain(line):
-        line.isp.ip("route del 192.168.1.0/24")
-        line.ce.nft(
-            f"""table ip bench {{
-                chain postrouting {{
-                    type nat hook postrouting priority srcnat
-                    oifname wan0 snat to {CE_IPV4}
-                }}
-            }}"""
-        )
-        try:
-            yield "SNAT only"
-        finally:
-            line.ce.nft("delete table ip bench")
-            line.isp.ip(f"route add 192.168.1.0/24 via {CE_IPV4}")
+def one_rule(line: Line, device: str, address: str) -> Iterator[None]:
+    """The one rule that source NAT takes at least."""
+    line.ce.nft(
+        f"""table ip bench {{
+            chain postrouting {{
+                type nat hook postrouting priority srcnat
+                oifname {device} snat to {address}
+            }}
+        }}"""
+    )
+    try:
+        yield
+    finally:
+        line.ce.nft("delete table ip bench")
 
 
 @contextmanager
-def tunnel(line: Line, routerd: Routerd) -> Iterator[str]:
-    """routerd with its dataplane."""
+def snat(line: Line) -> Iterator[None]:
+    """Plain routing with source NAT by one rule, and no tunnel."""
+    with plain(line), one_rule(line, "wan0", CE_IPV4):
+        yield
+
+
+@contextmanager
+def tunnel(line: Line) -> Iterator[None]:
+    """The kernel's tunnel as routerd's dataplane makes it, without NAT; hosts that know what fits through it."""
+    ends = f"local {BIGLOBE.ce_address} remote {BIGLOBE.relay}"
+    line.isp.ip(f"route add {LAN} encap seg6 mode encap.red segs {BIGLOBE.ce_address} dev down0")
+    line.ce.ip(
+        f"""addr add {BIGLOBE.ce_address}/128 dev wan0 nodad
+            link add {TUNNEL} mtu {TUNNEL_MTU} type ip6tnl mode ipip6 {ends} encaplimit none hoplimit 64
+            link set {TUNNEL} up
+            route add default dev {TUNNEL}"""
+    )
+    line.lan.ip(f"route change default via {ROUTER} mtu lock {TUNNEL_MTU}")
+    try:
+        yield
+    finally:
+        line.lan.ip(f"route change default via {ROUTER}")
+        line.ce.ip(f"link del {TUNNEL}\naddr del {BIGLOBE.ce_address}/128 dev wan0")
+        line.isp.ip(f"route del {LAN}")
+
+
+@contextmanager
+def tunnel_and_snat(line: Line) -> Iterator[None]:
+    """The same with source NAT to the line's address by one rule, whatever the port."""
+    with tunnel(line), one_rule(line, TUNNEL, BIGLOBE.ipv4):
+        yield
+
+
+@contextmanager
+def with_routerd(routerd: Routerd, memory: dict[str, int]) -> Iterator[None]:
+    """routerd with its dataplane and its NAT; what memory it has in the end."""
     routerd.start_up()
     try:
-        ping(line.lan, SERVER)
-        yield f"routerd ({routerd.status()['dataplane']})"
+        yield
+        memory.update(routerd.memory())
     finally:
         routerd.stop()
         routerd.cli("teardown")
+
+
+def has_tunnels(line: Line) -> bool:
+    """Whether the kernel has ip6_tunnel, and its relay can be told what to send into one."""
+    if line.judges:
+        return False
+    made = line.ce.run("ip", "link", "add", TUNNEL, "type", "ip6tnl", "mode", "ipip6", "local", "::1", check=False)
+    if made.returncode == 0:
+        line.ce.ip(f"link del {TUNNEL}")
+    return made.returncode == 0
 
 
 def kernel_relay(line: Line) -> None:
@@ -132,14 +181,32 @@ def rate(line: Line, options: tuple[str, ...], seconds: int) -> float:
     return answer["end"]["sum_received"]["bits_per_second"] / 1e6
 
 
-def measure(line: Line, seconds: int, runs: int) -> dict[str, float]:
-    return {
-        name: statistics.median(rate(line, options, seconds) for _ in range(runs)) for name, options in TESTS.items()
-    }
+Rates = dict[str, float]
+"""By test, of one mode in one round."""
+
+
+Modes = dict[str, Callable[[], AbstractContextManager[None]]]
+
+
+def measure(modes: Modes, line: Line, wanted: argparse.Namespace) -> dict[str, list[Rates]]:
+    """The rates of each mode, round by round."""
+    rounds: dict[str, list[Rates]] = {name: [] for name in modes}
+    for _ in range(wanted.rounds):
+        for name, mode in modes.items():
+            with mode():
+                ping(line.lan, SERVER)
+                rounds[name].append({test: rate(line, TESTS[test], wanted.seconds) for test in wanted.tests})
+    return rounds
+
+
+def ratios(rounds: dict[str, list[Rates]], mode: str, base: str) -> Rates:
+    """How a mode does beside another in the same round, by test."""
+    pairs = list(zip(rounds[mode], rounds[base]))
+    return {test: statistics.median(own[test] / other[test] for own, other in pairs) for test in rounds[mode][0]}
 
 
 def print_row(head: str, cells: list[str]) -> None:
-    print(f"{head:<22}" + "".join(f"{cell:>14}" for cell in cells), flush=True)
+    print(f"{head:<24}" + "".join(f"{cell:>14}" for cell in cells), flush=True)
 
 
 def print_start_times(routerd: Routerd, count: int = 3) -> None:
@@ -182,28 +249,64 @@ def print_port_usage(line: Line, routerd: Routerd, connections: int = 100_000, c
     routerd.cli("teardown")
 
 
-def main() -> int:
+def print_rates(rounds: dict[str, list[Rates]], tests: list[str]) -> None:
+    """A row for each mode."""
+    first = next(iter(rounds))
+    print()
+    print_row("", tests)
+    for name, measured in rounds.items():
+        beside = ratios(rounds, name, first)
+        medians = {test: statistics.median(each[test] for each in measured) for test in tests}
+        print_row(name, [f"{medians[test]:.0f} ({beside[test]:.2f})" for test in tests])
+
+
+def print_price_of_nat(rounds: dict[str, list[Rates]], routerd: str, least: float | None) -> bool:
+    """What of one SNAT rule's throughput is left with routerd's NAT; false if that is too little."""
+    beside = ratios(rounds, routerd, TUNNEL_AND_SNAT)
+    mean = statistics.geometric_mean(beside.values())
+    each = ", ".join(f"{test} {ratio:.3f}" for test, ratio in beside.items())
+    print(f"\n{routerd} beside {TUNNEL_AND_SNAT}: {mean:.3f} ({each})")
+    if least is None or mean >= least:
+        return True
+    print(f"that is less than {least:g}", file=sys.stderr)
+    return False
+
+
+def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=int, default=3, help="length of each measurement")
-    parser.add_argument("--runs", type=int, default=1, help="measurements per cell, of which the median counts")
-    options = parser.parse_args()
+    parser.add_argument("--rounds", type=int, default=1, help="measurements per cell, of which the median counts")
+    parser.add_argument("--tests", nargs="+", choices=TESTS, default=list(TESTS), metavar="TEST", help=", ".join(TESTS))
+    parser.add_argument("--least", type=float, help="fail if routerd has less of what tunnel and one SNAT rule have")
+    parser.add_argument("--throughput-only", action="store_true", help="leave out memory, start time and port usage")
+    return parser.parse_args()
+
+
+def main() -> int:
+    wanted = options()
     netns.exit_on_sigterm()
+    is_enough = True
     with line_with_relay() as (line, relay), Routerd(line.ce) as routerd:
-        print(f"border relay: {relay}; {options.runs} x {options.seconds} s per cell; Mbit/s and ratio to plain\n")
-        print_row("", list(TESTS))
-        baseline: dict[str, float] = {}
+        print(f"border relay: {relay}; {wanted.rounds} x {wanted.seconds} s per cell; Mbit/s and ratio to plain")
+        own = f"routerd ({DATAPLANE})"
         memory: dict[str, int] = {}
-        for mode in (plain(line), snat(line), tunnel(line, routerd)):
-            with mode as name:
-                rates = measure(line, options.seconds, options.runs)
-                baseline = baseline or rates
-                print_row(name, [f"{mbits:.0f} ({mbits / baseline[test]:.2f})" for test, mbits in rates.items()])
-                if name.startswith("routerd"):
-                    memory = routerd.memory()
-        print(f"\nmemory after the run: VmRSS {memory['VmRSS'] / 1024:.1f} MiB, PSS {memory['PSS'] / 1024:.1f} MiB")
-        print_start_times(routerd)
-        print_port_usage(line, routerd)
-    return 0
+        modes: Modes = {
+            "plain routed": lambda: plain(line),
+            "SNAT only": lambda: snat(line),
+            own: lambda: with_routerd(routerd, memory),
+        }
+        if has_tunnels(line):
+            ours = modes.pop(own)
+            modes |= {"ip6tnl": lambda: tunnel(line), TUNNEL_AND_SNAT: lambda: tunnel_and_snat(line), own: ours}
+        rounds = measure(modes, line, wanted)
+        print_rates(rounds, wanted.tests)
+        if TUNNEL_AND_SNAT in modes:
+            is_enough = print_price_of_nat(rounds, own, wanted.least)
+        if not wanted.throughput_only:
+            print(f"\nmemory after the run: VmRSS {memory['VmRSS'] / 1024:.1f} MiB, PSS {memory['PSS'] / 1024:.1f} MiB")
+            print_start_times(routerd)
+            print_port_usage(line, routerd)
+    return 0 if is_enough else 1
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ class Image:
 
 def image(suite: str) -> Image:
     """The image of a Debian suite, from the cache or, if its inputs changed, built now."""
-    with _locked():
+    with _locked(suite):
         folder = CACHE / f"{suite}-{_inputs(suite)}"
         if not folder.exists():
             for old in CACHE.glob(f"{suite}-*"):
@@ -48,9 +48,9 @@ def image(suite: str) -> Image:
 
 
 @contextmanager
-def _locked() -> Iterator[None]:
+def _locked(suite: str) -> Iterator[None]:
     CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / ".lock").open("w") as lock:
+    with (CACHE / f".lock-{suite}").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

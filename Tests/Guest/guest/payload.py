@@ -19,11 +19,16 @@ _SYSTEM = ("/lib/", "/lib64/", "/usr/lib/", "/usr/lib64/")
 _RESOLVED = re.compile(r"=> (/\S+) \(")
 
 
-def stage(tree: Path, build: Path, command: list[str], environment: Mapping[str, str]) -> None:
-    """Fills `tree` with the programs of `build`, the lab, and the command that the guest is to run."""
+def stage(
+    tree: Path, build: Path, bundle: Path | None, command: list[str], environment: Mapping[str, str]
+) -> None:
+    """Fills `tree` with the programs of `build`, the Swift tests if there is a `bundle`, the lab, and the command that
+    the guest is to run."""
     programs = [build / "routerd", *sorted(build.glob("lib*.so"))]
     _copy(programs, tree / ".build" / "debug")
-    _runtime(programs, tree / "runtime")
+    tests = [bundle, *sorted(bundle.parent.glob("lib*.so"))] if bundle else []
+    _copy(tests, tree / ".build" / "tests")
+    _runtime([*programs, *tests], tree / "runtime")
     _copy([REPOSITORY / "build" / "lab" / name for name in ("labbr", "labplant")], tree / "build" / "lab")
     example = REPOSITORY / "build" / "example-plugin"
     if example.is_dir():
@@ -56,9 +61,9 @@ def _runtime(programs: list[Path], folder: Path) -> None:
     out = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
     if missing := re.findall(r"\S+ => not found", out):
         raise RuntimeError(f"the programs miss libraries on this machine: {missing}")
-    beside = programs[0].resolve().parent
+    beside = {program.resolve().parent for program in programs}
     found = {Path(path) for path in _RESOLVED.findall(out) if not path.startswith(_SYSTEM)}
-    libraries = sorted(path for path in found if path.resolve().parent != beside)
+    libraries = sorted(path for path in found if path.resolve().parent not in beside)
     homes = {path.parent for path in libraries}
     _copy(libraries, folder)
     (folder / "homes").write_text("".join(f"{home}\n" for home in sorted(homes)))

@@ -21,7 +21,7 @@ from .waiting import patient
 _SO_NO_CHECK = 11
 _IP_MTU_DISCOVER, _IP_PMTUDISC_DO, _IP_MTU = 10, 2, 14
 _PACE = 64
-SYN_LINEAR_TIMEOUTS = "ipv4/tcp_syn_linear_timeouts"
+_SYN_LINEAR_TIMEOUTS = "ipv4/tcp_syn_linear_timeouts"
 _TOTAL_RETRANS = 100
 """Offset of tcpi_total_retrans in struct tcp_info; it counts retransmitted SYNs too."""
 
@@ -174,6 +174,13 @@ class Opened:
             assert got == message, f"connection {number} answered {got!r}"
 
 
+def repeat_syns(source: Namespace) -> None:
+    """Has unanswered SYNs repeated every second, where the kernel can (since 6.5) without doubling the pause."""
+    source.sysctl("ipv4/tcp_syn_retries", 100)
+    if source.has_sysctl(_SYN_LINEAR_TIMEOUTS):
+        source.sysctl(_SYN_LINEAR_TIMEOUTS, 100)
+
+
 def hold(
     source: Namespace,
     targets: list[tuple[str, int]],
@@ -192,7 +199,7 @@ def hold(
     waiting: dict[int, _Attempt] = {}
     poll = select.epoll()
     allowed = timeout if promised else patient(timeout)
-    renewal = None if source.has_sysctl(SYN_LINEAR_TIMEOUTS) else 1 if promised else patient(1)
+    renewal = None if source.has_sysctl(_SYN_LINEAR_TIMEOUTS) else 1 if promised else patient(1)
     todo = list(enumerate(targets))[::-1]
 
     def begin(number: int, target: tuple[str, int], deadline: float, repeated: bool = False) -> None:

@@ -154,8 +154,7 @@ def test_forwarded_ports_are_nobody_elses(running: Running, line: Line) -> None:
     if line.subscriber.port_count > 240:
         pytest.skip("covered by the set of 240; with 1008 it would only be slower")
     for side in (line.lan, line.ce):
-        side.sysctl("ipv4/tcp_syn_retries", 100)
-        side.sysctl("ipv4/tcp_syn_linear_timeouts", 100)
+        clients.repeat_syns(side)
     taken = {port(line, slot) for slot in (7, 0, -1)}
     count = line.subscriber.port_count - len(taken)
     with clients.hold(line.lan, [(SERVER, HOLD)] * count, timeout=45) as opened:

@@ -175,9 +175,11 @@ def test_a_fight_is_not_fought(lab: tuple[Line, Routerd]) -> None:
     # A flush that finds nothing is no transaction: each repair counts twice.
     repairs = (generation(line.ce) - number) / 2
     assert flushes > 50
-    assert repairs < flushes / 8, f"{repairs} repairs of {flushes} flushes"
+    # At 0, ¼, ¾, 1¾, 3¾, 7¾ and 15¾ s, with two attempts each if the flushes are faster.
+    assert repairs <= 14, f"{repairs} repairs of {flushes} flushes"
     assert share < patient(0.05), f"{share:.1%} of a core"
     assert routerd.log.count(told) == 1
     # Peace: everything is back in the time of the longest delay that was reached.
-    wait_for("the table", lambda: line.ce.run("nft", "list", "table", *TABLE.split(), check=False).returncode == 0, timeout=40)
+    listing = ("nft", "list", "table", *TABLE.split())
+    wait_for("the table", lambda: line.ce.run(*listing, check=False).returncode == 0, timeout=40)
     clients.ping(line.lan, SERVER)

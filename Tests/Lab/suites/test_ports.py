@@ -33,9 +33,7 @@ SURE_FIRST_SYN = {240: 200, 1008: 850}
 def free_ports(line: Line) -> None:
     """Each test starts with all ports free, and with a client that is patient but not slow."""
     for side in (line.lan, line.ce):
-        side.sysctl("ipv4/tcp_syn_retries", 100)
-        if side.has_sysctl(clients.SYN_LINEAR_TIMEOUTS):
-            side.sysctl(clients.SYN_LINEAR_TIMEOUTS, 100)
+        clients.repeat_syns(side)
     wait_for("all connections to be forgotten", lambda: forget_connections(line))
 
 
