@@ -39,7 +39,7 @@ func profile(_ name: String, dataFile: String? = nil) -> [Target] {
   plugin(name, path: "Plugins/Profiles/\(name)", dataFile: dataFile)
 }
 
-let profiles = ["BIGLOBE", "OCN", "NURO", "V6Plus", "DSLite"]
+let profiles = ["BIGLOBE", "OCN", "NURO", "V6Plus", "DSLite", "FixedIP", "Announced"]
 let dataplanes = ["IP6Tnl", "TUN"]
 
 let package = Package(
@@ -91,6 +91,7 @@ let package = Package(
   ]
     + profile("BIGLOBE", dataFile: "BIGLOBE.rules") + profile("OCN", dataFile: "OCN.rules")
     + profile("NURO", dataFile: "NURO.rules") + profile("V6Plus", dataFile: "V6Plus.rules") + profile("DSLite")
+    + profile("FixedIP") + profile("Announced")
     + dataplane("IP6Tnl") + dataplane("TUN", shim: "CTUN") + [
       // What tests share: network namespaces of their own.
       .target(name: "TestSupport", dependencies: ["CTestSupport"], path: "Tests/TestSupport"),

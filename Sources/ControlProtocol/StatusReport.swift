@@ -34,6 +34,10 @@ public struct StatusReport: Codable, Hashable, Sendable {
   public var softwire: SoftwireReport?
   /// The relays of the softwire, the one in use first; empty while they are not probed.
   public var relays: [RelayReport] = []
+  /// What routerd itself has heard of the line.
+  public var line: LineReport?
+  /// The rule sources that have to be asked, and what came of it.
+  public var sources: [SourceReport] = []
   /// Dropped packets by reason.
   public var counters: [String: UInt64] = [:]
   /// Things that work but should be looked at.
@@ -78,7 +82,7 @@ public struct RelayReport: Codable, Hashable, Sendable {
 
 /// The softwire in use.
 public struct SoftwireReport: Codable, Hashable, Sendable {
-  /// "map-e" or "ds-lite".
+  /// "map-e", "ds-lite" or "fixed-ip".
   public var kind: String
   /// The IPv6 prefix of the mapping rule (MAP-E).
   public var rule: String?

@@ -9,7 +9,7 @@ public import RouterKit
 public struct NATSpec: Hashable, Sendable {
   /// The two kinds of softwire.
   public enum Kind: Hashable, Sendable {
-    /// MAP-E: this router translates to `address` and, if the address is shared, to the ports of `portSet`; with no set
+    /// MAP-E or a fixed address: this router translates to `address` and, if the address is shared, to the ports of `portSet`; with no set
     /// the whole address is ours.
     case mapE(address: IPv4Address, portSet: PortSet?)
     /// DS-Lite: the AFTR translates.

@@ -14,6 +14,12 @@ public struct Configuration: Hashable, Sendable {
   public var wan = WAN()
   /// The IPv4 side.
   public var lan = LAN()
+  /// The DHCPv6 client.
+  public var dhcpv6 = DHCPv6()
+  /// What is learned from servers of the ISP.
+  public var provisioning = Provisioning()
+  /// The file with the URL by which the provider of a fixed address is told where it is; nothing: it need not be told.
+  public var fixedIPUpdateFile: String?
   /// The softwire.
   public var softwire = SoftwireSettings()
   /// The translation of addresses and ports (MAP-E).
@@ -39,8 +45,53 @@ public struct Configuration: Hashable, Sendable {
   public struct WAN: Hashable, Sendable {
     /// The name of the interface with the IPv6 line.
     public var interface = ""
-    /// The line's prefixes; empty: those of the interface's global addresses.
+    /// Who runs the line.
+    public var mode = Mode.observe
+    /// The line's prefixes; empty: those that the line gives.
     public var prefixes: [IPv6Prefix] = []
+    /// The next hop of the IPv6 default route, before every router that advertises itself; only if ``mode`` is
+    /// ``Mode-swift.enum/manage``.
+    public var gateway: IPv6Address?
+    /// The line's resolvers; empty: those that the line gives.
+    public var resolvers: [IPv6Address] = []
+
+    /// Who runs the line.
+    public enum Mode: String, Hashable, Sendable, CaseIterable {
+      /// Somebody else does: the kernel, systemd-networkd, a DHCPv6 client. routerd reads what comes of it.
+      case observe
+      /// routerd does: it asks routers and DHCPv6 server, and puts addresses and routes into the kernel.
+      case manage
+    }
+
+    /// Makes the defaults.
+    public init() {}
+  }
+
+  /// The section `[dhcpv6]`; it counts where routerd runs the line.
+  public struct DHCPv6: Hashable, Sendable {
+    /// The length of the prefix to ask for; nothing: whatever the server likes to give.
+    public var prefixLengthHint: Int?
+    /// Whether an address is asked for besides a prefix (IA_NA).
+    public var wantsAddress = false
+
+    /// Makes the defaults.
+    public init() {}
+  }
+
+  /// The section `[provisioning]`: what is learned from servers of the ISP.
+  public struct Provisioning: Hashable, Sendable {
+    /// The socket of the process that does the asking.
+    public var socket = "/run/routerd-provision/socket"
+    /// Whether HB46PP is used.
+    public var usesHB46PP = true
+    /// The file with the operator's key to JPNE's rule server.
+    public var jpneKeyFile: String?
+    /// The file with the operator's key to OCN's rule server.
+    public var ocnKeyFile: String?
+    /// A file of certificates to trust besides the system's.
+    public var certificateFile: String?
+    /// Whether a home gateway in front is asked if it runs MAP-E itself.
+    public var asksHomeGateway = true
 
     /// Makes the defaults.
     public init() {}

@@ -40,6 +40,9 @@ public struct DesiredState: Hashable, Sendable {
     case .mapE(let mapE):
       ipv4PrefixLength = 32
       kind = .mapE(address: softwire.ipv4Address, portSet: mapE.parameters.portSet)
+    case .fixedIP:
+      ipv4PrefixLength = 32
+      kind = .mapE(address: softwire.ipv4Address, portSet: nil)
     case .dsLite:
       ipv4PrefixLength = DSLiteSoftwire.b4IPv4PrefixLength
       kind = .dsLite

@@ -16,6 +16,8 @@ public struct ObservedState: Hashable, Sendable {
   public var ipv4Addresses: [InterfaceAddress<IPv4Address>]
   /// Every IPv4 route of the main table.
   public var ipv4Routes: [Route<IPv4Address>]
+  /// Every IPv6 route of the main table.
+  public var ipv6Routes: [Route<IPv6Address>]
   /// The tunnel under the wanted name.
   public var tunnel: TunnelState?
   /// routerd's nftables table.
@@ -25,12 +27,13 @@ public struct ObservedState: Hashable, Sendable {
   public init(
     links: [Link] = [], ipv6Addresses: [InterfaceAddress<IPv6Address>] = [],
     ipv4Addresses: [InterfaceAddress<IPv4Address>] = [], ipv4Routes: [Route<IPv4Address>] = [],
-    tunnel: TunnelState? = nil, table: Table? = nil
+    ipv6Routes: [Route<IPv6Address>] = [], tunnel: TunnelState? = nil, table: Table? = nil
   ) {
     self.links = links
     self.ipv6Addresses = ipv6Addresses
     self.ipv4Addresses = ipv4Addresses
     self.ipv4Routes = ipv4Routes
+    self.ipv6Routes = ipv6Routes
     self.tunnel = tunnel
     self.table = table
   }
@@ -40,13 +43,20 @@ public struct ObservedState: Hashable, Sendable {
     links.first { $0.name == name }
   }
 
-  /// The line's prefixes: those of the global addresses that somebody else put on the WAN interface, in the order of
-  /// their first address. Addresses that come and go (temporary ones) and those that are not usable do not count.
+  /// The line's prefixes where somebody else runs it: those that a DHCPv6 client was delegated, and those of the global
+  /// addresses on the WAN interface, in the order of their first address. Addresses that come and go (temporary ones) and
+  /// those that are not usable do not count.
   public func linePrefixes(on interface: String) -> [IPv6Prefix] {
     guard let wan = link(named: interface) else { return [] }
-    var prefixes: [IPv6Prefix] = []
+    // Clients leave a route that takes what nobody uses of a delegated prefix (RFC 7084 WPD-5).
+    let discards: Set<RouteKind> = [.unreachable, .blackhole, .prohibit]
+    let delegated = ipv6Routes.filter {
+      discards.contains($0.kind) && $0.protocol == .dhcp && $0.destination.address.isGlobalUnicast
+        && (32...64).contains($0.destination.length)
+    }
+    var prefixes: [IPv6Prefix] = delegated.map(\.destination).sorted { $0.address < $1.address }
     let foreign = ipv6Addresses.filter {
-      $0.interfaceIndex == wan.index && $0.protocol != .routerd && $0.address.isGlobalUnicast && $0.isUsable
+      $0.interfaceIndex == wan.index && !$0.protocol.isRouterds && $0.address.isGlobalUnicast && $0.isUsable
         && !$0.flags.contains(.temporary) && $0.prefixLength <= 64
     }
     // An address that is on its way out (a deprecated one, after renumbering) names the line only if no other does.

@@ -33,6 +33,8 @@ public enum KernelChange: Hashable, Sendable {
   case forgetFlows(IPv4Address, ports: Set<UInt16>? = nil)
   case setRoute(Route<IPv4Address>)
   case removeRoute(Route<IPv4Address>)
+  case setIPv6Route(Route<IPv6Address>)
+  case removeIPv6Route(Route<IPv6Address>)
   case removeDevice(String)
 }
 
@@ -194,7 +196,7 @@ extension InterfaceAddress {
 
 extension Route {
   /// Whether both are one object to the kernel: adding one replaces the other.
-  fileprivate func isSameObject(as other: Route) -> Bool {
+  func isSameObject(as other: Route) -> Bool {
     destination == other.destination && table == other.table && metric == other.metric
   }
 }

@@ -32,31 +32,35 @@ public struct ProfileCatalog: Sendable {
   }
 
   /// The profile and softwire for a line.
-  /// - Parameter relays: what is known of the relays.
+  /// - Parameters:
+  ///   - book: what the learned sources said; nothing where nobody asks them.
+  ///   - relays: what is known of the relays.
   /// - Throws: ``SelectionError`` whose text explains to a person why there is none.
   public func select(
-    _ choice: ProfileChoice, facts: LineFacts, settings: ProfileSettings,
+    _ choice: ProfileChoice, facts: LineFacts, settings: ProfileSettings, book: RuleBook? = nil,
     relays: RelayKnowledge = RelayKnowledge()
   ) throws(SelectionError) -> Selection {
+    let attempt = Attempt(settings: settings, book: book, relays: relays)
     switch choice {
     case .named(let name):
       let profile = try profile(named: name)
       do {
         return Selection(
-          profile: profile, softwire: try softwire(profile, facts: facts, settings: settings, relays: relays))
+          profile: profile, softwire: try attempt.softwire(profile, facts: facts))
       } catch {
         throw SelectionError(profile.id.name, error)
       }
     case .automatic:
-      return try selectAutomatically(facts, settings, relays)
+      return try selectAutomatically(facts, attempt)
     }
   }
 
   /// The prefixes count in their order, which puts one that is on its way out last. Only one profile has a rule for a
   /// prefix, unless a plugin from outside overlaps: then the longer rule wins. If none has, the reason of the profile
-  /// that comes nearest says most.
+  /// that comes nearest says most. What the line announces of
+  /// itself counts only where no profile knows the prefix.
   private func selectAutomatically(
-    _ facts: LineFacts, _ settings: ProfileSettings, _ relays: RelayKnowledge
+    _ facts: LineFacts, _ attempt: Attempt
   ) throws(SelectionError) -> Selection {
     guard let first = facts.prefixes.first else {
       throw SelectionError(.noPrefix, "the line has no global IPv6 prefix yet")
@@ -68,8 +72,7 @@ public struct ProfileCatalog: Sendable {
         do {
           let selection = Selection(
             profile: profile,
-            softwire: try softwire(
-              profile, facts: LineFacts(prefixes: [prefix]), settings: settings, relays: relays))
+            softwire: try attempt.softwire(profile, facts: LineFacts(prefixes: [prefix])))
           if selection.ruleLength > (best?.ruleLength ?? -1) { best = selection }
         } catch {
           failures.append((profile, error))
@@ -77,18 +80,27 @@ public struct ProfileCatalog: Sendable {
       }
       if let best { return best }
     }
+    var awaited: SelectionError?
+    for profile in profiles where profile.isChosenByAnnouncement {
+      do {
+        return Selection(profile: profile, softwire: try attempt.softwire(profile, facts: facts))
+      } catch {
+        if error.code == .notLearned { awaited = awaited ?? SelectionError(profile.id.name, error) }
+      }
+    }
     if let other = failures.first(where: { $0.error.code != .noMatchingRule }) {
       throw SelectionError(other.profile.id.name, other.error)
     }
+    if let awaited { throw awaited }
     guard !failures.isEmpty else {
       throw SelectionError(.noMatchingRule, "no profile that could match \(first) is loaded")
     }
-    throw SelectionError(.noMatchingRule, explain(first, settings))
+    throw SelectionError(.noMatchingRule, explain(first, attempt))
   }
 
-  private func explain(_ prefix: IPv6Prefix, _ settings: ProfileSettings) -> String {
+  private func explain(_ prefix: IPv6Prefix, _ attempt: Attempt) -> String {
     let mismatches = profiles.filter(\.isChosenByPrefix).compactMap { profile in
-      (try? answer(profile, settings)).map { (profile, $0.mismatch(for: prefix)) }
+      (try? attempt.answer(profile, LineFacts(prefixes: [prefix]))).map { (profile, $0.mismatch(for: prefix)) }
     }
     let nearest = mismatches.max {
       // Whoever knows what the line is comes first, then whoever has the nearest rule.
@@ -102,10 +114,25 @@ public struct ProfileCatalog: Sendable {
     return text
   }
 
-  private func softwire(
-    _ profile: any ISPProfile, facts: LineFacts, settings: ProfileSettings, relays: RelayKnowledge
-  ) throws(ProfileError) -> Softwire {
-    let rules = try answer(profile, settings)
+  /// The sources that have to be asked for this choice.
+  public func learnedSources(_ choice: ProfileChoice, settings: ProfileSettings) -> Set<RuleSource> {
+    let asked: [any ISPProfile] =
+      switch choice {
+      case .named(let name): profiles.filter { $0.id.name == name }
+      case .automatic: profiles.filter { $0.isChosenByPrefix || $0.isChosenByAnnouncement }
+      }
+    return Set(asked.flatMap { (try? $0.ruleSources(settings)) ?? [] }.filter(\.isLearned))
+  }
+}
+
+/// What profiles are tried with.
+private struct Attempt {
+  let settings: ProfileSettings
+  let book: RuleBook?
+  let relays: RelayKnowledge
+
+  func softwire(_ profile: any ISPProfile, facts: LineFacts) throws(ProfileError) -> Softwire {
+    let rules = try answer(profile, facts)
     let first = try profile.softwire(for: facts, rules: rules, relay: relays.current, settings: settings)
     // The profile says which relays are allowed; its selector says which of them is used.
     let selected = profile.relaySelector.select(
@@ -115,26 +142,56 @@ public struct ProfileCatalog: Sendable {
     return try profile.softwire(for: facts, rules: rules, relay: selected, settings: settings)
   }
 
-  /// The answer of the first rule source that has one.
-  private func answer(_ profile: any ISPProfile, _ settings: ProfileSettings) throws(ProfileError) -> RuleSet {
-    var unresolved: String?
+  /// The answer of the first source whose rules are for this line; if there is none, one that explains why.
+  func answer(_ profile: any ISPProfile, _ facts: LineFacts) throws(ProfileError) -> RuleSet {
+    var unfit: RuleSet?
+    var awaited: [String] = []
+    var failures: [String] = []
     for source in try profile.ruleSources(settings) {
+      let rules: RuleSet
       switch source {
       case .staticTable(let table):
-        return RuleSet(
-          rules: table.rules(includingUnconfirmed: settings.usesUnconfirmedRules), hints: table.hints)
+        rules = RuleSet(rules: table.rules(includingUnconfirmed: settings.usesUnconfirmedRules), hints: table.hints)
       case .aftrAddresses(let addresses):
-        return RuleSet(aftrs: addresses)
-      case .aftrName(let name):
-        unresolved = unresolved ?? name
+        rules = RuleSet(aftrs: addresses)
+      case .lastResortAFTRs(let addresses):
+        // Somebody may still answer with better ones.
+        guard awaited.isEmpty else { continue }
+        rules = RuleSet(aftrs: addresses)
+      case .fixedIP(let contract):
+        rules = RuleSet(fixedIPs: [contract])
+      case .aftrName, .dhcpv6S46, .dhcpv6AFTR, .hb46pp, .jpneAPI, .ocnAPI:
+        guard let book else { continue }
+        switch book.answer(of: source) {
+        case .learned(let learned)?: rules = learned
+        case .failed(let reason)?:
+          failures.append("\(source): \(reason)")
+          continue
+        case nil:
+          awaited.append(source.description)
+          continue
+        }
       }
+      if rules.serves(facts.prefixes, with: profile.softwireKinds) { return rules }
+      // A table says best why it does not match; it comes last.
+      unfit = rules
     }
-    throw ProfileError(
-      .noRelay,
-      unresolved.map {
-        "this version does not resolve the AFTR's name “\($0.prefix(255))”; give its IPv6 address instead"
-      }
-        ?? "profile \(profile.id.name) has no rule source")
+    if let unfit { return unfit }
+    guard awaited.isEmpty else {
+      throw ProfileError(.notLearned, "waiting for an answer of \(awaited.joined(separator: ", "))")
+    }
+    throw refusal(of: profile, facts, failures)
+  }
+
+  /// Without any rules the profile itself says best what it needs.
+  private func refusal(of profile: any ISPProfile, _ facts: LineFacts, _ failures: [String]) -> ProfileError {
+    do {
+      _ = try profile.softwire(for: facts, rules: RuleSet(), relay: nil, settings: settings)
+      return ProfileError(.noRelay, "profile \(profile.id.name) makes a softwire of nothing")
+    } catch {
+      guard !failures.isEmpty else { return error }
+      return ProfileError(error.code, "\(error.description) (asked: \(failures.joined(separator: "; ")))")
+    }
   }
 }
 
@@ -159,11 +216,11 @@ public struct Selection: Sendable {
   /// Its softwire.
   public let softwire: Softwire
 
-  /// The length of the rule's IPv6 prefix in bits, 0 for DS-Lite.
+  /// The length of the rule's IPv6 prefix in bits, 0 where there is none.
   fileprivate var ruleLength: Int {
     switch softwire {
     case .mapE(let mapE): mapE.parameters.rule.ipv6Prefix.length
-    case .dsLite: 0
+    case .dsLite, .fixedIP: 0
     }
   }
 
@@ -206,6 +263,8 @@ public struct SelectionError: Error, Hashable, Sendable, CustomStringConvertible
   public var isMismatch: Bool { code == Code.noMatchingRule.rawValue }
   /// Whether the line has no prefix yet, so that nothing can be said.
   public var isPrefixMissing: Bool { code == Code.noPrefix.rawValue }
+  /// Whether a source that may change everything has not answered yet.
+  public var isAnswerAwaited: Bool { code == ProfileError.Code.notLearned.rawValue }
   /// Whether the prefix that was given is not long enough to say anything.
   public var isPrefixTooShort: Bool { code == ProfileError.Code.prefixTooShort.rawValue }
 }

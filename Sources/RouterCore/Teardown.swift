@@ -17,6 +17,7 @@ extension ObservedState {
         [.removeIPv4Address($0), .forgetFlows($0.address)]
       }
       + devices.map { .removeDevice($0.name) }
-      + ipv6Addresses.filter { $0.protocol == .routerd }.map { .removeIPv6Address($0) }
+      + ipv6Addresses.filter { $0.protocol.isRouterds }.map { .removeIPv6Address($0) }
+      + ipv6Routes.filter { $0.protocol.isRouterds }.map { .removeIPv6Route($0) }
   }
 }

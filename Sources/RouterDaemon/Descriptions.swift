@@ -22,6 +22,8 @@ extension KernelChange {
       "forget flows of \(address)" + (ports.map { ", private ports \($0.sorted())" } ?? "")
     case .setRoute(let route): "route to \(route.destination)"
     case .removeRoute(let route): "remove route to \(route.destination)"
+    case .setIPv6Route(let route): "route to \(route.destination)\(route.gateway.map { " through \($0)" } ?? "")"
+    case .removeIPv6Route(let route): "remove route to \(route.destination)"
     case .removeDevice(let name): "remove device \(name)"
     }
   }

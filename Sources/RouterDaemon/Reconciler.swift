@@ -20,6 +20,7 @@ actor Reconciler: Service {
   private var kernel: Kernel
   private var selection: Selection?
   private var status: StatusReport
+  private var prefixes: [IPv6Prefix] = []
   private var hasLooked = false
   private var isFullCheck = false
   private var failuresInARow = 0
@@ -27,6 +28,14 @@ actor Reconciler: Service {
   private var pacer = RepairPacer()
   /// The state that the kernel has come to rest in: what differs from it later was changed by somebody else.
   private var settled: DesiredState?
+  /// What routerd itself has heard of the line.
+  private var line = LineState()
+  /// What the learned rule sources said; nothing if nobody asks them.
+  private var book: RuleBook?
+  /// Why this router must not run a softwire although it could: somebody in front does.
+  private var competitor: String?
+  /// Those who want to know when there may be something new to ask for.
+  private var listeners: [AsyncStream<Void>.Continuation] = []
   /// The relays that answer, where somebody has looked.
   private var reachableRelays: Set<IPv6Address> = []
   /// What the prober found out last.
@@ -41,8 +50,11 @@ actor Reconciler: Service {
   /// The least time between two passes that fail: what a failing pass does to the kernel may itself be an event.
   private static let failurePause = Duration.milliseconds(250)
 
-  init(file: ConfigurationFile, plugins: PluginSet, setup: Setup, logger: Logger) {
+  /// - Parameter learns: whether somebody asks the learned rule sources and tells the answers; if not, they count as
+  ///   absent and are not waited for.
+  init(file: ConfigurationFile, plugins: PluginSet, setup: Setup, learns: Bool = false, logger: Logger) {
     self.file = file
+    book = learns ? RuleBook() : nil
     self.plugins = plugins
     self.setup = setup
     self.logger = logger
@@ -114,6 +126,59 @@ actor Reconciler: Service {
     await pass()
   }
 
+  /// The configuration in use.
+  func configuration() -> Configuration {
+    setup.configuration
+  }
+
+  /// Says "look again" after every pass: configuration, line or softwire may have changed.
+  func passes() -> AsyncStream<Void> {
+    let (stream, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+    listeners.append(continuation)
+    continuation.yield()
+    return stream
+  }
+
+  /// Takes over what was heard of the line.
+  func lineChanged(_ line: LineState) {
+    guard line != self.line else { return }
+    for source: RuleSource in [.dhcpv6S46, .dhcpv6AFTR] { book?[source] = line.answers[source] }
+    self.line = line
+    lookAgain()
+  }
+
+  /// What has to be asked for, and of whom.
+  func learningWish() -> LearningWish {
+    let configuration = setup.configuration
+    let sources = setup.catalog.learnedSources(configuration.profile, settings: configuration.profileSettings)
+    return LearningWish(
+      sources: (book?.wanted(for: sources) ?? []).subtracting([.dhcpv6S46, .dhcpv6AFTR]),
+      interface: configuration.wan.interface,
+      resolvers: configuration.wan.resolvers.isEmpty ? line.resolvers : configuration.wan.resolvers,
+      prefixes: prefixes, softwire: settled == nil ? nil : selection?.softwire,
+      provisioning: configuration.provisioning, fixedIPUpdateFile: configuration.fixedIPUpdateFile)
+  }
+
+  /// Takes over what a source said.
+  func learned(_ source: RuleSource, _ answer: RuleBook.Answer) {
+    guard book?[source] != answer else { return }
+    book?[source] = answer
+    if case .failed(let reason) = answer {
+      logger.info("no rules by \(source): \(reason)")
+    } else {
+      logger.info("rules by \(source)")
+    }
+    lookAgain()
+  }
+
+  /// Takes over whether somebody in front of this router runs the softwire.
+  /// - Parameter competitor: who, as the beginning of a sentence; nothing if nobody does.
+  func competitorChanged(_ competitor: String?) {
+    guard competitor != self.competitor else { return }
+    self.competitor = competitor
+    lookAgain()
+  }
+
   /// The state of the router with the counters of this moment.
   func report() -> StatusReport {
     var report = status
@@ -171,7 +236,9 @@ actor Reconciler: Service {
       retryLater()
     }
     note(outcome.repaired)
+    prefixes = outcome.prefixes
     publish(outcome)
+    for listener in listeners { listener.yield() }
     if !hasLooked {
       hasLooked = true
       logger.notice("ready")
@@ -202,21 +269,31 @@ actor Reconciler: Service {
   private func reconcile(retriesDuplicates: Bool) async throws -> Outcome {
     let configuration = setup.configuration
     var observed = try Kernel.observe()
-    let prefixes =
-      configuration.wan.prefixes.isEmpty
-      ? observed.linePrefixes(on: configuration.wan.interface) : configuration.wan.prefixes
+    let lineWarnings = try await manageLine(&observed)
+    let prefixes = linePrefixes(observed)
     let selection: Selection
     do throws(SelectionError) {
       selection = try setup.catalog.select(
         configuration.profile, facts: LineFacts(prefixes: prefixes), settings: configuration.profileSettings,
-        relays: RelayKnowledge(current: self.selection?.softwire.relay, reachable: reachableRelays))
+        book: book, relays: RelayKnowledge(current: self.selection?.softwire.relay, reachable: reachableRelays))
     } catch {
       // A prefix that went away comes back or is followed by another; nothing is taken down for that.
-      guard prefixes.isEmpty else { return Outcome(state: .refused, reason: error.description, prefixes: prefixes) }
+      guard prefixes.isEmpty else {
+        return Outcome(
+          state: error.isAnswerAwaited ? .waiting : .refused, reason: error.description, prefixes: prefixes,
+          warnings: lineWarnings)
+      }
       let isThere = observed.link(named: configuration.wan.interface) != nil
       return Outcome(
         state: .waiting,
-        reason: isThere ? error.description : "there is no interface \(configuration.wan.interface)")
+        reason: isThere ? error.description : "there is no interface \(configuration.wan.interface)",
+        warnings: lineWarnings)
+    }
+    if let competitor, case .mapE = selection.softwire {
+      return Outcome(
+        state: .refused,
+        reason: "\(competitor) runs MAP-E for this line itself: turn it off there, or leave IPv4 to it",
+        prefixes: prefixes, warnings: lineWarnings)
     }
     if let obstacle = selection.obstacle {
       return Outcome(state: .refused, reason: obstacle.description, prefixes: prefixes)
@@ -239,7 +316,7 @@ actor Reconciler: Service {
     guard plan.changes.isEmpty else {
       throw UnstableState(changes: plan.changes.map(\.summary))
     }
-    var warnings = desired.nat.problems + plan.warnings
+    var warnings = lineWarnings + desired.nat.problems + plan.warnings
     if configuration.profileSettings.usesMesh, desired.tunnel.forwardingRules.isEmpty {
       warnings.append("mesh is on, but no rule of the profile \(selection.profile.id.name) is known to allow it")
     }
@@ -250,10 +327,40 @@ actor Reconciler: Service {
       devices: observed.tunnel?.deviceNames ?? [], warnings: warnings, repaired: repaired)
   }
 
+  /// Where routerd runs the line: puts its addresses and routes right.
+  /// - Returns: what should be looked at.
+  private func manageLine(_ observed: inout ObservedState) async throws -> [String] {
+    let wan = setup.configuration.wan
+    let isManaged = wan.mode == .manage
+    // Until enough was heard, what an earlier run left is the best there is.
+    guard !isManaged || line.isSettled else { return line.warnings }
+    func plan(_ observed: ObservedState) -> LinePlan? {
+      guard isManaged else { return LinePlan(desired: nil, observed: observed) }
+      return DesiredLine(line, interface: wan.interface, gateway: wan.gateway, observed: observed)
+        .map { LinePlan(desired: $0, observed: observed) }
+    }
+    var warnings = line.warnings
+    if let plan = plan(observed) {
+      warnings += plan.warnings
+      for change in plan.changes {
+        logger.debug("\(change.summary)")
+        try await kernel.apply(change, observed: observed)
+      }
+      if !plan.changes.isEmpty { observed = try Kernel.observe() }
+    }
+    return warnings
+  }
+
+  private func linePrefixes(_ observed: ObservedState) -> [IPv6Prefix] {
+    let wan = setup.configuration.wan
+    guard wan.prefixes.isEmpty else { return wan.prefixes }
+    return wan.mode == .manage ? line.softwirePrefixes : observed.linePrefixes(on: wan.interface)
+  }
+
   private func checkCapabilities(for selection: Selection) throws {
     let needed: DataplaneCapabilities =
       switch selection.softwire {
-      case .mapE: .mapE
+      case .mapE, .fixedIP: .mapE
       case .dsLite: .dsLite
       }
     guard setup.dataplane.capabilities.contains(needed) else {
@@ -283,6 +390,11 @@ actor Reconciler: Service {
     status.prefixes = outcome.prefixes.map(\.description)
     status.dataplane = setup.dataplane.id.name
     status.warnings = outcome.warnings
+    status.line = LineReport(line, mode: configuration.wan.mode)
+    if let book {
+      status.sources = setup.catalog.learnedSources(configuration.profile, settings: configuration.profileSettings)
+        .map { SourceReport($0, book.answer(of: $0)) }.sorted { $0.name < $1.name }
+    }
     if outcome.state == .up, let selection {
       status.profile = selection.profile.id.name
       status.softwire = SoftwireReport(

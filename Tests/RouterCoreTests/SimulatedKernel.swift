@@ -62,6 +62,7 @@ struct SimulatedKernel {
     switch change {
     case .addIPv6Address(var address):
       if !isDetectionInstant { address.flags.insert(.tentative) }
+      state.ipv6Addresses.removeAll { ($0.interfaceIndex, $0.address) == (address.interfaceIndex, address.address) }
       state.ipv6Addresses.append(address)
     case .removeIPv6Address(let address):
       state.ipv6Addresses.removeAll { $0 == address }
@@ -94,6 +95,11 @@ struct SimulatedKernel {
       state.ipv4Routes.append(route)
     case .removeRoute(let route):
       state.ipv4Routes.removeAll { $0 == route }
+    case .setIPv6Route(let route):
+      state.ipv6Routes.removeAll { $0.destination == route.destination && $0.metric == route.metric }
+      state.ipv6Routes.append(route)
+    case .removeIPv6Route(let route):
+      state.ipv6Routes.removeAll { $0 == route }
     }
   }
 

@@ -120,7 +120,7 @@ struct LineVectorTests {
     let sources = try dslite.ruleSources(ProfileSettings(aftr: "transix"))
     #expect(
       sources.contains {
-        if case .aftrAddresses(let list) = $0 { list.first?.description == "2404:8e00::feed:100" } else { false }
+        if case .lastResortAFTRs(let list) = $0 { list.first?.description == "2404:8e00::feed:100" } else { false }
       })
   }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// DS-Lite (RFC 6333) on Japanese lines. Nothing in a prefix tells which AFTR serves it, so the operator says which
-// service it is, by its short name, or names the AFTR. Each service is known by a DNS name, which answers differently
-// by region and must be asked at the line's own resolver; the addresses below are what those names are known to give,
-// for use as long as nobody has asked.
+// DS-Lite (RFC 6333) on Japanese lines. Nothing in a prefix tells which AFTR serves it. The line may say so itself, by
+// DHCPv6 or HB46PP; else the operator says which service it is, by its short name, or names the AFTR. Each service is
+// known by a DNS name, which answers differently by region and must be asked at the line's own resolver; the addresses
+// below are what those names are known to give, for use when nobody answers.
 
 internal import RouterKit
 
@@ -11,17 +11,15 @@ struct DSLiteProfile: ISPProfile {
   let id: PluginID
   let title = "DS-Lite (transix, Xpass, v6 Connect or any AFTR)"
   let isChosenByPrefix = false
+  let softwireKinds: Set<SoftwireKind> = [.dsLite]
   let relaySelector: any BRSelector = PreferredOrderSelector()
 
   func ruleSources(_ settings: ProfileSettings) throws(ProfileError) -> [RuleSource] {
     guard let aftr = settings.aftr, !aftr.isEmpty else {
-      throw ProfileError(
-        .badSettings,
-        "DS-Lite needs to know the AFTR: set aftr in the section [dslite] to "
-          + "\(Service.allCases.map(\.rawValue).joined(separator: ", ")) or to its IPv6 address")
+      return announced
     }
     if let service = Service(rawValue: aftr) {
-      return [.aftrName(service.name), .aftrAddresses(service.knownAddresses)]
+      return announced + [.aftrName(service.name), .lastResortAFTRs(service.knownAddresses)]
     }
     if aftr.utf8.contains(UInt8(ascii: ":")) {
       do {
@@ -30,8 +28,10 @@ struct DSLiteProfile: ISPProfile {
         throw ProfileError(.badSettings, "aftr in the section [dslite] is no IPv6 address: \(error)")
       }
     }
-    return [.aftrName(aftr)]
+    return announced + [.aftrName(aftr)]
   }
+
+  private var announced: [RuleSource] { [.dhcpv6AFTR, .hb46pp] }
 
   func softwire(
     for facts: LineFacts, rules: RuleSet, relay: IPv6Address?, settings: ProfileSettings
@@ -40,7 +40,11 @@ struct DSLiteProfile: ISPProfile {
       throw ProfileError(.noPrefix, "the line has no global IPv6 prefix yet")
     }
     guard let aftr = relay.flatMap({ rules.aftrs.contains($0) ? $0 : nil }) ?? rules.aftrs.first else {
-      throw ProfileError(.noRelay, "the address of the AFTR “\(settings.aftr ?? "")” is not known")
+      throw ProfileError(
+        .noRelay,
+        settings.aftr.map { "the address of the AFTR “\($0.prefix(255))” is not known" }
+          ?? "the AFTR is not known: set aftr in the section [dslite] to "
+          + "\(Service.allCases.map(\.rawValue).joined(separator: ", ")), to its name or its IPv6 address")
     }
     return .dsLite(DSLiteSoftwire(userPrefix: prefix, aftr: aftr, allowedRelays: rules.aftrs))
   }

@@ -10,6 +10,7 @@ public func registerPlugin(_ registrar: UnsafeMutableRawPointer) {
   PluginRegistrar.run(registrar) { registrar throws(PluginError) in
     try registrar.register(
       RuleTableProfile(
-        id: registrar.id, title: "NURO Hikari (MAP-E)", table: registrar.ruleTable()))
+        id: registrar.id, title: "NURO Hikari (MAP-E)", table: registrar.ruleTable(),
+        learnedSources: [.dhcpv6S46, .hb46pp]))
   }
 }

@@ -85,15 +85,16 @@ public struct ConfigurationFile: Hashable, Sendable {
       }
       configuration.profile = choice
     }
-    try top.section("wan") { wan throws(ConfigurationError) in
-      try wan.interfaceName("interface").map { configuration.wan.interface = $0 }
-      if let texts = try wan.strings("prefix") {
-        configuration.wan.prefixes = []
-        for text in texts {
-          configuration.wan.prefixes.append(
-            try wan.value("prefix") { () throws(AddressError) in try LinePrefix.parse(text) })
-        }
-      }
+    try top.section("wan") { wan throws(ConfigurationError) in try wan.readWAN(into: &configuration.wan) }
+    try top.section("dhcpv6") { dhcpv6 throws(ConfigurationError) in
+      try dhcpv6.integer("hint", in: 32...64).map { configuration.dhcpv6.prefixLengthHint = $0 }
+      try dhcpv6.bool("address").map { configuration.dhcpv6.wantsAddress = $0 }
+    }
+    try top.section("provisioning") { section throws(ConfigurationError) in
+      try section.readProvisioning(into: &configuration.provisioning)
+    }
+    try top.section("fixed_ip") { section throws(ConfigurationError) in
+      try section.readFixedIP(into: &configuration)
     }
     try top.section("lan") { lan throws(ConfigurationError) in
       try lan.interfaceNames("interfaces").map { configuration.lan.interfaces = $0 }

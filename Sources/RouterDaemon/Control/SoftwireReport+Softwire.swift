@@ -12,14 +12,17 @@ extension SoftwireReport {
     let parameters: CEParameters? =
       switch softwire {
       case .mapE(let mapE): mapE.parameters
-      case .dsLite: nil
+      case .dsLite, .fixedIP: nil
       }
-    // A whole address has every port, and every ICMP identifier.
-    let ranges =
-      parameters.map { $0.portSet.map { $0.blocks.map { [Int($0.lowerBound), Int($0.upperBound)] } } ?? [[0, 65535]] }
-      ?? []
+    let ranges: [[Int]] =
+      switch (softwire, parameters?.portSet) {
+      case (.dsLite, _): []
+      case (_, let portSet?): portSet.blocks.map { [Int($0.lowerBound), Int($0.upperBound)] }
+      // A whole address has every port, and every ICMP identifier.
+      case (_, nil): [[0, 65535]]
+      }
     self.init(
-      kind: parameters == nil ? "ds-lite" : "map-e", rule: parameters?.rule.ipv6Prefix.description,
+      kind: softwire.kind.rawValue, rule: parameters?.rule.ipv6Prefix.description,
       ipv4: softwire.ipv4Address.description, psid: parameters.map { Int($0.psid) },
       ceAddress: softwire.localAddress.description, borderRelay: softwire.relay.description,
       allowedRelays: softwire.allowedRelays.map(\.description), portRanges: ranges,

@@ -28,7 +28,8 @@ struct Kernel: Sendable {
     let nftables = try NFTablesSocket()
     return ObservedState(
       links: try netlink.links(), ipv6Addresses: try netlink.addresses(), ipv4Addresses: try netlink.addresses(),
-      ipv4Routes: try netlink.routes(table: .main), table: try nftables.observe(table: NATSpec.tableName))
+      ipv4Routes: try netlink.routes(table: .main), ipv6Routes: try netlink.routes(table: .main),
+      table: try nftables.observe(table: NATSpec.tableName))
   }
 
   /// Carries out one change.
@@ -67,7 +68,9 @@ struct Kernel: Sendable {
       try ignoringGone { () throws(NetlinkError) in try netlink.deleteAddress(address) }
     case .removeIPv4Address(let address):
       try ignoringGone { () throws(NetlinkError) in try netlink.deleteAddress(address) }
+    case .setIPv6Route(let route): try netlink.addRoute(route, ifExists: .replace)
     case .removeRoute(let route): try ignoringGone { () throws(NetlinkError) in try netlink.deleteRoute(route) }
+    case .removeIPv6Route(let route): try ignoringGone { () throws(NetlinkError) in try netlink.deleteRoute(route) }
     case .applyTunnel, .removeDevice, .applyTable, .setIPv4Settings: break
     }
   }

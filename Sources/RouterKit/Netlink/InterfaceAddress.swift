@@ -120,4 +120,9 @@ public struct AddressProtocol: RawRepresentable, Hashable, Sendable {
   public static let kernelRouterAdvertisement: AddressProtocol = AddressProtocol(rawValue: 2)
   /// routerd.
   public static let routerd: AddressProtocol = AddressProtocol(rawValue: RouteProtocol.routerd.rawValue)
+  /// routerd, for the addresses of a line that it runs.
+  public static let routerdLine: AddressProtocol = AddressProtocol(rawValue: RouteProtocol.routerdLine.rawValue)
+
+  /// Whether routerd added the address.
+  public var isRouterds: Bool { self == .routerd || self == .routerdLine }
 }

@@ -102,6 +102,12 @@ public struct RouteProtocol: RawRepresentable, Hashable, Sendable {
   /// routerd; the number is free in the kernel's and iproute2's lists. Everything that routerd adds carries it, and
   /// nothing without it is ever removed.
   public static let routerd: RouteProtocol = RouteProtocol(rawValue: 133)
+  /// routerd, for the routes of an IPv6 line that it runs itself. They live as long as what the line's routers say and
+  /// not as long as the softwire, hence a number of their own.
+  public static let routerdLine: RouteProtocol = RouteProtocol(rawValue: 134)
+
+  /// Whether routerd added the route.
+  public var isRouterds: Bool { self == .routerd || self == .routerdLine }
 }
 
 /// A routing table.

@@ -99,6 +99,10 @@ public struct TunnelSpec: Hashable, Sendable {
       innerAddress = nil
       rule = nil
       forwardingRules = []
+    case .fixedIP(let fixedIP):
+      innerAddress = fixedIP.ipv4Address
+      rule = nil
+      forwardingRules = []
     }
   }
 }

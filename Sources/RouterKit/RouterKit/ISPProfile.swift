@@ -12,6 +12,11 @@ public protocol ISPProfile: Sendable {
   /// Whether `auto` may choose this profile when one of its rules matches the line's prefix. DS-Lite says no: nothing
   /// in a prefix tells which AFTR serves it.
   var isChosenByPrefix: Bool { get }
+  /// Whether `auto` may choose this profile when no rule of another matches but one of its sources has announced a
+  /// softwire for this very line.
+  var isChosenByAnnouncement: Bool { get }
+  /// The kinds of softwire that it can make: what a source says about others is passed over.
+  var softwireKinds: Set<SoftwireKind> { get }
   /// Where rules come from, in order of preference.
   /// - Throws: ``ProfileError`` if the settings make no sense for this profile.
   func ruleSources(_ settings: ProfileSettings) throws(ProfileError) -> [RuleSource]
@@ -27,6 +32,13 @@ public protocol ISPProfile: Sendable {
   func softwire(
     for facts: LineFacts, rules: RuleSet, relay: IPv6Address?, settings: ProfileSettings
   ) throws(ProfileError) -> Softwire
+}
+
+extension ISPProfile {
+  /// By name or by prefix only.
+  public var isChosenByAnnouncement: Bool { false }
+  /// All of them.
+  public var softwireKinds: Set<SoftwireKind> { Set(SoftwireKind.allCases) }
 }
 
 /// What a profile may know of the line.
@@ -48,23 +60,18 @@ public struct ProfileSettings: Hashable, Sendable {
   public var usesMesh: Bool
   /// The AFTR: a service's short name, a DNS name or an address; nothing if the operator chose none.
   public var aftr: String?
+  /// The operator's contract for a fixed IPv4 address, if there is one.
+  public var fixedIP: FixedIPContract?
 
   /// Makes settings.
-  public init(usesUnconfirmedRules: Bool = false, usesMesh: Bool = false, aftr: String? = nil) {
+  public init(
+    usesUnconfirmedRules: Bool = false, usesMesh: Bool = false, aftr: String? = nil, fixedIP: FixedIPContract? = nil
+  ) {
     self.usesUnconfirmedRules = usesUnconfirmedRules
     self.usesMesh = usesMesh
     self.aftr = aftr
+    self.fixedIP = fixedIP
   }
-}
-
-/// Where a profile's rules come from. This is a description; the daemon does the I/O.
-public enum RuleSource: Hashable, Sendable {
-  /// A table that lies beside the plugin.
-  case staticTable(RuleTable)
-  /// AFTR addresses in order of preference.
-  case aftrAddresses([IPv6Address])
-  /// A DNS name whose AAAA records are the AFTR's addresses.
-  case aftrName(String)
 }
 
 /// Chooses the relay (BR or AFTR) that traffic is sent to.
@@ -110,6 +117,8 @@ public struct ProfileError: Error, Hashable, Sendable, CustomStringConvertible {
     case noPrefix = "no-prefix"
     /// The matching rule names no border relay and the profile knows none.
     case noRelay = "no-relay"
+    /// None of the profile's sources has answered yet.
+    case notLearned = "not-learned"
   }
 
   /// What kind of reason it is.

@@ -9,6 +9,8 @@
 public protocol MAPEProfile: ISPProfile {
   /// The built-in rules.
   var table: RuleTable { get }
+  /// The sources that are asked before the table counts, which also serves as long as none of them has answered.
+  var learnedSources: [RuleSource] { get }
   /// The relays that may carry traffic for a line under `rule`, best one first.
   func allowedRelays(for rule: MappingRule) -> [IPv6Address]
 }
@@ -20,9 +22,15 @@ extension MAPEProfile {
   /// Keeps to the order of the profile.
   public var relaySelector: any BRSelector { PreferredOrderSelector() }
 
-  /// The built-in table.
+  /// MAP-E and nothing else.
+  public var softwireKinds: Set<SoftwireKind> { [.mapE] }
+
+  /// What the line itself says by DHCPv6.
+  public var learnedSources: [RuleSource] { [.dhcpv6S46] }
+
+  /// What is learned, then the built-in table.
   public func ruleSources(_ settings: ProfileSettings) throws(ProfileError) -> [RuleSource] {
-    [.staticTable(table)]
+    learnedSources + [.staticTable(table)]
   }
 
   /// The relay of the rule, which is the only one unless an ISP says otherwise.

@@ -10,14 +10,43 @@ public struct RuleSet: Hashable, Sendable {
   public var rules: [MappingRule]
   /// AFTR addresses in order of preference, for DS-Lite.
   public var aftrs: [IPv6Address]
+  /// The AFTR's name, where the source gives that and no address.
+  public var aftrName: String?
+  /// Fixed addresses.
+  public var fixedIPs: [FixedIPContract]
+  /// The kinds of softwire in the order that the source wants them tried; those missing come last.
+  public var order: [SoftwireKind]
   /// What lines without a rule are.
   public var hints: [RuleTable.LineHint]
 
   /// Makes a rule set.
-  public init(rules: [MappingRule] = [], aftrs: [IPv6Address] = [], hints: [RuleTable.LineHint] = []) {
+  public init(
+    rules: [MappingRule] = [], aftrs: [IPv6Address] = [], aftrName: String? = nil, fixedIPs: [FixedIPContract] = [],
+    order: [SoftwireKind] = [], hints: [RuleTable.LineHint] = []
+  ) {
     self.rules = rules
     self.aftrs = aftrs
+    self.aftrName = aftrName
+    self.fixedIPs = fixedIPs
+    self.order = order
     self.hints = hints
+  }
+
+  /// Whether something in the set makes one of these kinds of softwire for a line with one of these prefixes. Rules that
+  /// match none belong to another line, whatever relay they name. AFTRs are for every line.
+  public func serves(_ prefixes: [IPv6Prefix], with kinds: Set<SoftwireKind>) -> Bool {
+    kinds.contains { kind in
+      switch kind {
+      case .mapE: prefixes.contains { rule(for: $0) != nil }
+      case .fixedIP: fixedIP(on: prefixes) != nil
+      case .dsLite: !aftrs.isEmpty
+      }
+    }
+  }
+
+  /// The first contract whose near end can be on a line with these prefixes.
+  public func fixedIP(on prefixes: [IPv6Prefix]) -> FixedIPContract? {
+    fixedIPs.first { (try? $0.softwire(on: prefixes)) != nil }
   }
 
   /// The longest rule that matches `prefix`.
@@ -34,6 +63,16 @@ public struct RuleSet: Hashable, Sendable {
     let hint = hints.filter { $0.prefix.contains(prefix) }.max { $0.prefix.length < $1.prefix.length }
     return RuleMismatch(prefix: prefix, nearest: nearest, hint: hint?.text)
   }
+}
+
+/// The kinds of softwire.
+public enum SoftwireKind: String, Hashable, Sendable, CaseIterable {
+  /// MAP-E.
+  case mapE = "map-e"
+  /// A fixed address.
+  case fixedIP = "fixed-ip"
+  /// DS-Lite.
+  case dsLite = "ds-lite"
 }
 
 /// A prefix that no rule matches, explained.

@@ -54,6 +54,11 @@ public struct RuleTable: Hashable, Sendable {
   /// The version of the text form that this SDK reads.
   public static let textVersion = 1
 
+  /// A table without a rule, for profiles that learn all of theirs.
+  public static let empty = RuleTable()
+
+  private init() {}
+
   /// Parses the text form.
   /// - Parameter bytes: UTF-8 text of at most 4 MiB.
   /// - Throws: ``RuleTableError`` with the line and what is wrong in it.

@@ -10,15 +10,23 @@ public struct RuleTableProfile: MAPEProfile {
   public let title: String
   /// The built-in rules.
   public let table: RuleTable
+  /// The sources that are asked before the table counts.
+  public let learnedSources: [RuleSource]
   private let acceptsEveryRelay: Bool
 
   /// Makes a profile.
-  /// - Parameter acceptsEveryRelay: whether an answer from any relay in the table is genuine, not only one from the
-  ///   relay of the line's own rule.
-  public init(id: PluginID, title: String, table: RuleTable, acceptsEveryRelay: Bool = false) {
+  /// - Parameters:
+  ///   - learnedSources: the sources that are asked before the table counts.
+  ///   - acceptsEveryRelay: whether an answer from any relay in the table is genuine, not only one from the relay of
+  ///     the line's own rule.
+  public init(
+    id: PluginID, title: String, table: RuleTable, learnedSources: [RuleSource] = [.dhcpv6S46],
+    acceptsEveryRelay: Bool = false
+  ) {
     self.id = id
     self.title = title
     self.table = table
+    self.learnedSources = learnedSources
     self.acceptsEveryRelay = acceptsEveryRelay
   }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// What a profile makes of a line: the two kinds of softwire that carry IPv4 over it.
+// What a profile makes of a line: the kinds of softwire that carry IPv4 over it.
 
 /// An IPv4-in-IPv6 softwire, as a profile derives it from the line and its rules.
 public enum Softwire: Hashable, Sendable {
@@ -8,12 +8,24 @@ public enum Softwire: Hashable, Sendable {
   case mapE(MAPESoftwire)
   /// DS-Lite (RFC 6333): the AFTR does the NAT.
   case dsLite(DSLiteSoftwire)
+  /// A fixed IPv4 address (RFC 2473): this router does the NAT, with all ports.
+  case fixedIP(FixedIPSoftwire)
+
+  /// Its kind.
+  public var kind: SoftwireKind {
+    switch self {
+    case .mapE: .mapE
+    case .dsLite: .dsLite
+    case .fixedIP: .fixedIP
+    }
+  }
 
   /// The line's prefix that the softwire stands on.
   public var userPrefix: IPv6Prefix {
     switch self {
     case .mapE(let softwire): softwire.parameters.userPrefix
     case .dsLite(let softwire): softwire.userPrefix
+    case .fixedIP(let softwire): softwire.userPrefix
     }
   }
 
@@ -22,6 +34,7 @@ public enum Softwire: Hashable, Sendable {
     switch self {
     case .mapE(let softwire): softwire.parameters.ceAddress
     case .dsLite(let softwire): softwire.b4Address
+    case .fixedIP(let softwire): softwire.localAddress
     }
   }
 
@@ -30,6 +43,7 @@ public enum Softwire: Hashable, Sendable {
     switch self {
     case .mapE(let softwire): softwire.borderRelay
     case .dsLite(let softwire): softwire.aftr
+    case .fixedIP(let softwire): softwire.relay
     }
   }
 
@@ -38,6 +52,7 @@ public enum Softwire: Hashable, Sendable {
     switch self {
     case .mapE(let softwire): softwire.allowedRelays
     case .dsLite(let softwire): softwire.allowedRelays
+    case .fixedIP(let softwire): [softwire.relay]
     }
   }
 
@@ -46,6 +61,7 @@ public enum Softwire: Hashable, Sendable {
     switch self {
     case .mapE(let softwire): softwire.parameters.ipv4Address
     case .dsLite: DSLiteSoftwire.b4IPv4Address
+    case .fixedIP(let softwire): softwire.ipv4Address
     }
   }
 }

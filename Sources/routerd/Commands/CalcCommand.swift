@@ -80,6 +80,10 @@ private struct Calculation {
         ("rule", rule), ("ipv4", softwire.ipv4), ("psid", psid), ("ceAddress", softwire.ceAddress),
         ("borderRelay", softwire.borderRelay), ("portRanges", softwire.portRanges), ("portCount", softwire.portCount),
       ]
+    } else if softwire.kind == "fixed-ip" {
+      fields += [
+        ("ipv4", softwire.ipv4), ("localAddress", softwire.ceAddress), ("relay", softwire.borderRelay),
+      ]
     } else {
       fields += [
         ("b4Address", softwire.ceAddress), ("aftr", softwire.borderRelay), ("ipv4", softwire.ipv4),

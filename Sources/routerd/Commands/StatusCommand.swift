@@ -32,6 +32,14 @@ struct StatusCommand: AsyncParsableCommand {
     let requested = status.requestedProfile
     rows.append(["profile", status.profile.map { $0 == requested ? $0 : "\($0) (\(requested))" } ?? requested])
     rows.append(["WAN", ([status.wan] + status.prefixes).joined(separator: " ")])
+    if let line = status.line, !line.routers.isEmpty || !line.prefixes.isEmpty {
+      rows.append(["routers", line.routers.joined(separator: " ")])
+      rows.append(["resolvers", line.resolvers.joined(separator: " ")])
+    }
+    for source in status.sources {
+      let outcome = [source.state.rawValue, source.reason].compactMap { $0 }.joined(separator: ": ")
+      rows.append(["asked", "\(source.name): \(outcome)"])
+    }
     if let softwire = status.softwire {
       rows += softwire.rows
       rows.append([

@@ -142,5 +142,13 @@ DSLITE = Subscriber(
     "dslite", AFTR("2404:8e00::feed:100"), "2001:db8:10:1100::/56",
     "192.0.0.2", 0, "2001:db8:10:1100::1234", 0, 0,
 )  # fmt: skip
+FIXED_IP = Subscriber(
+    "fixedip",
+    MAPDomain(
+        "2001:db8:20:2200::/56", "192.0.2.77/32", 0, 0, 0, "2404:9200:225:100::65", ("2404:9200:225:100::65",)
+    ),
+    "2001:db8:20:2200::/56", "192.0.2.77", 0, "2001:db8:20:2200:c0:2:4d00:0", 1, 65535,
+)  # fmt: skip
+"""A whole address by contract: to the relay the same as MAP-E with a rule for one subscriber."""
 
 MAP_SUBSCRIBERS = (BIGLOBE, OCN, NURO, V6PLUS)

@@ -22,7 +22,7 @@ from lab.isps import BIGLOBE, NURO
 from lab.netns import Namespace
 from lab.waiting import patient
 
-PROFILES = {"biglobe", "ocn", "nuro", "v6plus", "dslite"}
+PROFILES = {"biglobe", "ocn", "nuro", "v6plus", "dslite", "fixedip", "announced"}
 
 
 @pytest.fixture
