@@ -303,15 +303,17 @@ actor Reconciler: Service {
       configuration, softwire: selection.softwire, deviceNames: setup.dataplane.deviceNames(for:))
     self.selection = selection
     observed.tunnel = try await kernel.dataplane.observe(desired.tunnel)
-    var plan = Plan(desired: desired, observed: observed, retriesDuplicates: retriesDuplicates)
-    let repaired = settled == desired ? plan.changes.map { Repair($0, observed: observed) } : []
+    let reclaims = settled == desired
+    var plan = Plan(
+      desired: desired, observed: observed, retriesDuplicates: retriesDuplicates, reclaims: reclaims)
+    let repaired = reclaims ? plan.changes.map { Repair($0, observed: observed) } : []
     for _ in 0..<Self.roundLimit where !plan.changes.isEmpty {
       for change in plan.changes {
         logger.debug("\(change.summary)")
         try await kernel.apply(change, observed: observed)
       }
       observed = try await kernel.observe(desired.tunnel)
-      plan = Plan(desired: desired, observed: observed)
+      plan = Plan(desired: desired, observed: observed, reclaims: reclaims)
     }
     guard plan.changes.isEmpty else {
       throw UnstableState(changes: plan.changes.map(\.summary))

@@ -32,4 +32,5 @@ def boots(build: Path) -> list[Boot]:
         Boot("lines", "bookworm", kernel, (*lines, "-n", "2", "-k", of_lines)),
         Boot("state", "bookworm", kernel, ("suites/test_state.py", "-n", "2", "-k", of_state)),
         Boot("trixie", "trixie", kernel, ("suites/test_profiles.py", "-k", "biglobe-plain")),
+        Boot("systemd", "bookworm", kernel, ("suites/test_systemd.py",)),
     ]
