@@ -45,7 +45,8 @@ public struct ObservedState: Hashable, Sendable {
 
   /// The line's prefixes where somebody else runs it: those that a DHCPv6 client was delegated, and those of the global
   /// addresses on the WAN interface, in the order of their first address. Addresses that come and go (temporary ones) and
-  /// those that are not usable do not count.
+  /// those that another device has do not count. That detection of the latter still runs is no reason to wait: the prefix is
+  /// the line's in any case, and the softwire's own address goes through it, too.
   public func linePrefixes(on interface: String) -> [IPv6Prefix] {
     guard let wan = link(named: interface) else { return [] }
     // Clients leave a route that takes what nobody uses of a delegated prefix (RFC 7084 WPD-5).
@@ -56,8 +57,8 @@ public struct ObservedState: Hashable, Sendable {
     }
     var prefixes: [IPv6Prefix] = delegated.map(\.destination).sorted { $0.address < $1.address }
     let foreign = ipv6Addresses.filter {
-      $0.interfaceIndex == wan.index && !$0.protocol.isRouterds && $0.address.isGlobalUnicast && $0.isUsable
-        && !$0.flags.contains(.temporary) && $0.prefixLength <= 64
+      $0.interfaceIndex == wan.index && !$0.protocol.isRouterds && $0.address.isGlobalUnicast
+        && $0.flags.isDisjoint(with: [.temporary, .duplicateDetected]) && $0.prefixLength <= 64
     }
     // An address that is on its way out (a deprecated one, after renumbering) names the line only if no other does.
     for address in foreign.sorted(by: { Self.rank($0) < Self.rank($1) }) {

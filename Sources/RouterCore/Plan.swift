@@ -3,7 +3,9 @@
 // From what is to what should be. The order of the changes is make-before-break:
 //
 //   1. The softwire's own IPv6 address goes onto the WAN and through duplicate address detection. Until it is usable
-//      nothing else is touched, so whatever softwire there is goes on working.
+//      nothing else is touched, so whatever softwire there is goes on working. Where it was through that already and
+//      somebody took it away, it comes back optimistic: in use at once, while detection runs again (RFC 4429), if the
+//      host allows that (sysctl optimistic_dad).
 //   2. The table in one transaction, the flows of the old address forgotten with it. A table that translates lets nothing
 //      of ours leave from other ends than its own, so it comes before the tunnel. One that does not (DS-Lite) comes
 //      after: until then the old one guards what was translated.
@@ -50,13 +52,18 @@ public struct Plan: Hashable, Sendable {
   public private(set) var warnings: [String] = []
 
   /// Plans the way from `observed` to `desired`.
-  /// - Parameter retriesDuplicates: whether an address that another device had is tried again.
-  public init(desired: DesiredState, observed: ObservedState, retriesDuplicates: Bool = false) {
+  /// - Parameters:
+  ///   - retriesDuplicates: whether an address that another device had is tried again.
+  ///   - reclaims: whether `desired` is what the kernel had come to rest in, so that a missing CE address was ours a moment
+  ///     ago.
+  public init(
+    desired: DesiredState, observed: ObservedState, retriesDuplicates: Bool = false, reclaims: Bool = false
+  ) {
     guard let wan = observed.link(named: desired.wanInterface) else {
       waitingFor = "there is no interface \(desired.wanInterface)"
       return
     }
-    guard prepareLocalAddress(desired, observed, wan, retriesDuplicates) else { return }
+    guard prepareLocalAddress(desired, observed, wan, retriesDuplicates, reclaims) else { return }
     if !wan.isUp || !wan.hasCarrier { warnings.append("\(wan.name) has no link: is the cable plugged in?") }
     let devices = desired.deviceNames.compactMap { name in
       observed.tunnel?.deviceNames.contains(name) == true ? observed.link(named: name) : nil
@@ -77,16 +84,19 @@ public struct Plan: Hashable, Sendable {
 
   /// - Returns: whether the address can carry the softwire.
   private mutating func prepareLocalAddress(
-    _ desired: DesiredState, _ observed: ObservedState, _ wan: Link, _ retriesDuplicates: Bool
+    _ desired: DesiredState, _ observed: ObservedState, _ wan: Link, _ retriesDuplicates: Bool, _ reclaims: Bool
   ) -> Bool {
     let address = desired.tunnel.localAddress
     let present = observed.ipv6Addresses.first { $0.interfaceIndex == wan.index && $0.address == address }
     guard let present else {
+      // A link that is or was down may lead to another network: there the address has to be detected first.
+      let flags: AddressFlags =
+        reclaims && wan.isUp && wan.hasCarrier ? [.noPrefixRoute, .optimistic] : [.noPrefixRoute]
       // Preferred lifetime 0: never the source of the router's other traffic.
       changes.append(
         .addIPv6Address(
           InterfaceAddress(
-            interfaceIndex: wan.index, address: address, flags: [.noPrefixRoute], preferredLifetime: .seconds(0))))
+            interfaceIndex: wan.index, address: address, flags: flags, preferredLifetime: .seconds(0))))
       waitingFor = "\(address) goes through duplicate address detection on \(wan.name)"
       return false
     }

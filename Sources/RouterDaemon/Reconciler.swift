@@ -314,8 +314,10 @@ actor Reconciler: Service {
       configuration, softwire: selection.softwire, deviceNames: setup.dataplane.deviceNames(for:))
     self.selection = selection
     observed.tunnel = try await kernel.dataplane.observe(desired.tunnel)
-    var plan = Plan(desired: desired, observed: observed, retriesDuplicates: retriesDuplicates)
-    let repaired = settled == desired ? plan.changes.map { Repair($0, observed: observed) } : []
+    let reclaims = settled == desired
+    var plan = Plan(
+      desired: desired, observed: observed, retriesDuplicates: retriesDuplicates, reclaims: reclaims)
+    let repaired = reclaims ? plan.changes.map { Repair($0, observed: observed) } : []
     var attempts: [KernelChange: Int] = [:]
     for _ in 0..<Self.roundLimit where !plan.changes.isEmpty {
       for change in plan.changes {
@@ -324,7 +326,7 @@ actor Reconciler: Service {
         attempts[change, default: 0] += 1
       }
       observed = try await kernel.observe(desired.tunnel)
-      plan = Plan(desired: desired, observed: observed)
+      plan = Plan(desired: desired, observed: observed, reclaims: reclaims)
       if plan.changes.contains(where: { attempts[$0, default: 0] >= Self.attemptLimit }) { break }
     }
     guard plan.changes.isEmpty else {

@@ -127,6 +127,29 @@ import Testing
     }
   }
 
+  @Test func anOptimisticAddressIsUsableDuringDetectionWhereTheHostAllowsIt() throws {
+    try inNetworkNamespace {
+      try Self.makeLinks()
+      try shell("echo 1 >/proc/sys/net/ipv6/conf/all/optimistic_dad")
+      let monitor = try NetlinkMonitor()
+      var netlink = try NetlinkSocket()
+      let near = try Self.near(&netlink)
+      let ce = try IPv6Address("2404:7a82:4d02:4100:85:d10d:200:4100")
+      try netlink.addAddress(
+        InterfaceAddress(
+          interfaceIndex: near, address: ce, flags: [.noPrefixRoute, .optimistic], preferredLifetime: .seconds(0)),
+        ifExists: .replace)
+      let early = try Self.find(ce, near, &netlink)
+      #expect(early.flags.isSuperset(of: [.tentative, .optimistic]) && early.isUsable)
+      // In the end nothing tells it from any other.
+      #expect(
+        try waitUntil(monitor, seconds: 15) {
+          try Self.find(ce, near, &netlink).flags.isDisjoint(with: [.tentative, .optimistic])
+        })
+      #expect(try Self.find(ce, near, &netlink).isUsable)
+    }
+  }
+
   @Test func aCEAddressPassesDuplicateAddressDetectionAndIsNeverChosenAsSource() throws {
     try inNetworkNamespace {
       try Self.makeLinks()

@@ -16,7 +16,7 @@ struct ObservedStateTests {
       interfaceIndex: index, address: try IPv6Address(text), prefixLength: length, flags: flags, protocol: `protocol`)
   }
 
-  @Test func takesTheUsableGlobalAddressesOfOthers() throws {
+  @Test func takesTheGlobalAddressesOfOthers() throws {
     var observed = ObservedState()
     observed.links = [Link(index: 2, name: "wan0", isUp: true, hasCarrier: true, mtu: 1500)]
     observed.ipv6Addresses = [
@@ -26,7 +26,10 @@ struct ObservedStateTests {
       try address("2001:db8:6:1::5", protocol: .routerd), try address("2001:db8:7:1::5", length: 128),
       try address("fd00::1"), try address("2001:db8::5", flags: [.deprecated]),
     ]
-    #expect(observed.linePrefixes(on: "wan0").map(\.description) == ["2001:db8:1:1::/64", "2001:db8::/64"])
+    #expect(
+      observed.linePrefixes(on: "wan0").map(\.description) == [
+        "2001:db8:1:1::/64", "2001:db8:3:1::/64", "2001:db8::/64",
+      ])
     #expect(observed.linePrefixes(on: "nothere").isEmpty)
   }
 }

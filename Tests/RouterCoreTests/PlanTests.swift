@@ -167,6 +167,36 @@ struct PlanTests {
     #expect(retry.changes == [.removeIPv6Address(kernel.state.ipv6Addresses[0])])
   }
 
+  @Test func anAddressThatWasTakenAwayIsInUseAgainAtOnce() throws {
+    var kernel = SimulatedKernel()
+    let desired = try desired()
+    _ = kernel.settle(desired)
+    kernel.isDetectionInstant = false
+    kernel.state.ipv6Addresses = []
+    func plan(reclaims: Bool) -> Plan {
+      Plan(desired: desired, observed: kernel.observed(desired), reclaims: reclaims)
+    }
+    for change in plan(reclaims: true).changes { kernel.apply(change) }
+    #expect(kernel.state.ipv6Addresses.map(\.flags) == [[.noPrefixRoute, .optimistic, .tentative]])
+    let rest = plan(reclaims: true)
+    #expect(rest.waitingFor == nil && rest.changes.isEmpty)
+    // If somebody else has taken it meanwhile, that still comes out.
+    kernel.state.ipv6Addresses[0].flags = [.noPrefixRoute, .tentative, .duplicateDetected]
+    #expect(plan(reclaims: true).obstacle != nil)
+  }
+
+  @Test func anAddressIsNotReclaimedOnALinkThatWasDown() throws {
+    var kernel = SimulatedKernel(wan: Link(index: 2, name: "wan0", isUp: true, hasCarrier: false, mtu: 1500))
+    let desired = try desired()
+    _ = kernel.settle(desired)
+    kernel.isDetectionInstant = false
+    kernel.state.ipv6Addresses = []
+    let plan = Plan(desired: desired, observed: kernel.observed(desired), reclaims: true)
+    for change in plan.changes { kernel.apply(change) }
+    #expect(kernel.state.ipv6Addresses.map(\.flags) == [[.noPrefixRoute, .tentative]])
+    #expect(Plan(desired: desired, observed: kernel.observed(desired), reclaims: true).waitingFor != nil)
+  }
+
   @Test func aMissingOrDeadInterfaceIsWaitedFor() throws {
     let gone = SimulatedKernel(wan: Link(index: 2, name: "other", isUp: true, hasCarrier: true, mtu: 1500))
     let plan = Plan(desired: try desired(), observed: gone.state)

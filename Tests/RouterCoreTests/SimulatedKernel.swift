@@ -61,7 +61,11 @@ struct SimulatedKernel {
     log.append(change)
     switch change {
     case .addIPv6Address(var address):
-      if !isDetectionInstant { address.flags.insert(.tentative) }
+      if isDetectionInstant {
+        address.flags.remove(.optimistic)
+      } else {
+        address.flags.insert(.tentative)
+      }
       state.ipv6Addresses.removeAll { ($0.interfaceIndex, $0.address) == (address.interfaceIndex, address.address) }
       state.ipv6Addresses.append(address)
     case .removeIPv6Address(let address):

@@ -41,9 +41,10 @@ public struct InterfaceAddress<Address: IPAddress>: Hashable, Sendable {
 }
 
 extension InterfaceAddress {
-  /// Whether packets may use the address: duplicate address detection is neither running nor has it failed.
+  /// Whether packets may use the address: duplicate address detection has not failed, and it is over or need not be waited
+  /// for (RFC 4429).
   public var isUsable: Bool {
-    flags.isDisjoint(with: [.tentative, .duplicateDetected])
+    !flags.contains(.duplicateDetected) && (!flags.contains(.tentative) || flags.contains(.optimistic))
   }
 }
 

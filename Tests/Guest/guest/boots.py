@@ -52,6 +52,11 @@ def _tunnel(bundle: Path, *damage: str) -> Boot:
     return Boot("tunnel", "bookworm", ("sh", "-c", both), bundle=bundle)
 
 
+def _unit() -> Boot:
+    """The machine itself is the router: routerd as its unit, in its sandbox, beside systemd-networkd."""
+    return Boot("systemd", "bookworm", suites("systemd"))
+
+
 def usual(bundle: Path) -> list[Boot]:
     """The boots of `make test-guest`. The first has the longest labs first, so that the short ones fill what is left."""
     which = "(test_profiles and plain) or (test_ports and biglobe-plain) or not (test_profiles or test_ports)"
@@ -59,6 +64,7 @@ def usual(bundle: Path) -> list[Boot]:
         Boot("lines", "bookworm", suites("outside ports relays dataplanes profiles", "-n", "4", "-k", which)),
         _tunnel(bundle, "-k", "device or MTU or address or route or table"),
         Boot("trixie", "trixie", suites("profiles", "-k", "biglobe-plain")),
+        _unit(),
     ]
 
 
@@ -77,4 +83,5 @@ def complete(bundle: Path) -> list[Boot]:
         boot("mesh", "mesh", dataplane="tun"),
         boot("trixie", "outside ports profiles", "-k", "biglobe-plain or test_outside", suite="trixie"),
         _tunnel(bundle),
+        _unit(),
     ]

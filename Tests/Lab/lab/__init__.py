@@ -6,6 +6,7 @@
     line       the topology  lan - ce - isp - inet
     judge      the border relay (or AFTR) that verifies every packet
     daemon     routerd under test: its configuration, life and command line
+    unit       routerd installed as the system service that it is on a router
     servers    what answers in the inet namespace
     clients    what a LAN host does: ping, TCP, UDP, traceroute, path MTU
     outside    crafted IPv4-in-IPv6 packets as an attacker would send them

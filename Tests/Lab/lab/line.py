@@ -12,6 +12,8 @@ Between ce and isp there is only IPv6: the user prefix's first /64 is on the lin
 fe80::1. The isp namespace holds the border relay. What goes to 203.0.113.10 and what comes from it crosses a hop of
 1300 bytes, for path-MTU discovery in both directions.
 
+The ce is a namespace like the others, or on request the machine itself (`router`).
+
 A line may have several customers (each with its own lan and ce), and a customer may have several subscriptions on one
 WAN interface, as when an ISP has been changed and both prefixes are still valid.
 """
@@ -39,10 +41,12 @@ NARROW_MTU = 1300
 class Customer:
     """A LAN and its CE. The CE has a WAN address and an IPv6 route, and no IPv4 yet: that is routerd's job."""
 
-    def __init__(self, subscribers: tuple[Subscriber, ...], isp: Namespace, port: str, stack: ExitStack) -> None:
+    def __init__(
+        self, subscribers: tuple[Subscriber, ...], isp: Namespace, port: str, stack: ExitStack, router: Namespace | None
+    ) -> None:
         self.subscribers = subscribers
         self.lan = stack.enter_context(Namespace("lan"))
-        self.ce = stack.enter_context(Namespace("ce"))
+        self.ce = stack.enter_context(router or Namespace("ce"))
         self.ce.sysctl("ipv4/ip_forward", 1)
         self.ce.sysctl("ipv6/conf/all/forwarding", 1)
         self.ce.sysctl("ipv4/icmp_ratelimit", 0)
@@ -81,11 +85,13 @@ class Line:
         offloads: bool = True,
         mesh: bool = False,
         judged: bool = True,
+        router: Namespace | None = None,
     ) -> None:
         self._wanted = [each if isinstance(each, tuple) else (each,) for each in customers]
         self._offloads = offloads
         self._mesh = mesh
         self._judged = judged
+        self._router = router
         self._stack = ExitStack()
         self.customers: list[Customer] = []
         self.judges: dict[str, Judge] = {}
@@ -130,7 +136,7 @@ class Line:
         self.inet = self._stack.enter_context(Namespace("inet"))
         self._internet()
         for number, subscribers in enumerate(self._wanted):
-            self.customers.append(Customer(subscribers, self.isp, f"down{number}", self._stack))
+            self.customers.append(Customer(subscribers, self.isp, f"down{number}", self._stack, self._router))
         if not self._offloads:
             self._switch_offloads_off()
         if self._judged:

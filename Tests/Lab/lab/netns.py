@@ -142,6 +142,31 @@ class Namespace:
             return Path("/proc/sys/net", name).exists()
 
 
+class Machine(Namespace):
+    """The namespace that the machine itself is in, for what cannot be tested in another one. Only for a machine that is
+    thrown away afterwards: whatever the lab sets stays, except for devices whose other end is in a namespace."""
+
+    def __init__(self) -> None:
+        self.role = "machine"
+        self.name = "1"  # to `ip`, that of the first process
+        self._children = []
+
+    def close(self) -> None:
+        """Ends the processes started here."""
+        for child in reversed(self._children):
+            end(child)
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """All threads are here when they are nowhere else."""
+        yield
+
+    def ip(self, script: str) -> None:
+        """Runs lines of `ip` commands as one batch."""
+        lines = "\n".join(line.strip() for line in script.splitlines() if line.strip())
+        run("ip", "-batch", "-", stdin=lines + "\n")
+
+
 def end(child: subprocess.Popen[bytes], patience: float = 3) -> int:
     """Ends a process that we started, politely first."""
     if child.poll() is None:

@@ -6,7 +6,7 @@
 Each kind of damage is done to a router at rest; then the whole state of the namespace has to be what it was. The time is
 that until the damaged thing itself is right again: reading the whole state takes longer than most repairs. A machine
 that was busy just then gets a second try. The CE address comes back within the second, too, but may be used only after
-duplicate address detection; nothing else may be taken down for it.
+duplicate address detection, since nobody here allows optimistic addresses; nothing else may be taken down for it.
 """
 
 import time
