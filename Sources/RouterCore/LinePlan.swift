@@ -3,7 +3,7 @@
 // From the line's addresses and routes that are to those that should be: first what is missing, then what is left over.
 // Only what carries the line's own mark is ever removed.
 
-public import Netlink
+import Netlink
 import RouterKit
 
 /// The way to the wanted addresses and routes of the line.

@@ -11,7 +11,8 @@ import Testing
 struct PluginLoaderTests {
   @Test func loadsThePluginsOfThisBuild() throws {
     let set = BuildFolder.plugins
-    #expect(set.profiles.map(\.id.name).sorted() == ["announced", "biglobe", "dslite", "fixedip", "nuro", "ocn", "v6plus"])
+    #expect(
+      set.profiles.map(\.id.name).sorted() == ["announced", "biglobe", "dslite", "fixedip", "nuro", "ocn", "v6plus"])
     #expect(set.dataplanes.map(\.id.name).sorted() == ["ip6tnl", "tun"])
     #expect(set.files.allSatisfy { $0.state == .loaded }, "\(set.files)")
     #expect(set.duplicates.isEmpty)
