@@ -6,9 +6,12 @@
 internal import NFTables
 internal import RouterKit
 
-/// The chains that MAP-E and DS-Lite have in common.
+/// The chains that MAP-E and DS-Lite have in common. Each hook has one chain, since entering a chain costs a packet more
+/// than a rule that does not concern it; where NAT has more to do, its rules follow.
 struct SoftwireChains {
   let spec: NATSpec
+  /// What the NAT adds, if there is one.
+  let nat: TranslationChains?
 
   var sets: [NamedSet] {
     let devices = NamedSet(name: SetName.softwires, devices: spec.devices)
@@ -16,11 +19,11 @@ struct SoftwireChains {
   }
 
   var chains: [Chain] {
-    [outerGuard, segmentSize, clamp, outerOutput] + (spec.admitsMesh ? [] : [strangers])
+    [arriving, forward, clamp, outerOutput] + (spec.admitsMesh ? [] : [strangers])
   }
 
-  /// Before anything else is done with the outer packet, and after the fragments of it have been put together (−400).
-  private var outerGuard: Chain {
+  /// Before anything else is done with a packet, outer or inner, and after its fragments have been put together (−400).
+  private var arriving: Chain {
     let toUs: Words = .isIPv6 + .is(.ipv6Destination, spec.localAddress.bytes)
     let rule =
       spec.admitsMesh
@@ -30,7 +33,8 @@ struct SoftwireChains {
       : Rule(
         toUs + .isNot(.ipv6Source, in: SetName.relays) + .jump("strangers"),
         comment: "only relays may send into the softwire")
-    return Chain(name: "outer_guard", base: BaseChain(hook: .prerouting, priority: -310), rules: [rule])
+    return Chain(
+      name: "arriving", base: BaseChain(hook: .prerouting, priority: -300), rules: [rule] + (nat?.arriving ?? []))
   }
 
   private var strangers: Chain {
@@ -50,13 +54,14 @@ struct SoftwireChains {
 
   /// TCP connections through the router, in both directions: segments that fit the softwire. Only packets with SYN are
   /// looked at more closely: this chain sees all that is forwarded.
-  private var segmentSize: Chain {
+  private var forward: Chain {
     let begins: Words = [
       .payload(.tcpFlags, into: .r1), .bitwise(.r1, into: .r1, mask: [2], xor: [0]), .compare(.r1, .notEqual, [0]),
     ]
     return Chain(
-      name: "segment_size", base: BaseChain(hook: .forward, priority: -150),
-      rules: [Rule(.isProtocol(ProtocolNumber.tcp) + begins + .jump("clamp"), comment: "TCP connections that begin")])
+      name: "forward", base: BaseChain(hook: .forward, priority: -150),
+      rules: [Rule(.isProtocol(ProtocolNumber.tcp) + begins + .jump("clamp"), comment: "TCP connections that begin")]
+        + (nat?.forward ?? []))
   }
 
   /// The kernel takes the smaller of the two routes' MTUs and never makes the option larger.

@@ -3,7 +3,7 @@
 // The NAT of MAP-E.
 //
 //            wire: real ports                                inside: private ports
-//   in    ─▶ from_softwire (−300): address and port ours?  ─▶ conntrack (−200) ─▶ dstnat (−100) ─▶ unsolicited (0)
+//   in    ─▶ from_softwire (−300): address and port ours?  ─▶ conntrack (−200) ─▶ dstnat (−100) ─▶ unsolicited
 //            real → private
 //   out  ◀─  leaving (300): address and port ours?         ◀─ srcnat (90)
 //            private → real
@@ -93,16 +93,15 @@ struct TranslationChains {
 
   var chains: [Chain] {
     let always =
-      [inbound, fromSoftwire, input, forward, unsolicited, sourceNAT, outbound, leaving] + forwarding.chains
+      [fromSoftwire, input, unsolicited, sourceNAT, outbound, leaving] + forwarding.chains
     return isShared ? always + [quotedIn, quotedOut] : always
   }
 
   // MARK: In
 
-  private var inbound: Chain {
-    Chain(
-      name: "inbound", base: BaseChain(hook: .prerouting, priority: -300),
-      rules: [Rule(.isIPv4 + .fromSoftwire + .jump("from_softwire"), comment: "the edge, coming in")])
+  /// The edge, coming in.
+  var arriving: [Rule] {
+    [Rule(.isIPv4 + .fromSoftwire + .jump("from_softwire"), comment: "out of the softwire")]
   }
 
   private var fromSoftwire: Chain {
@@ -148,10 +147,9 @@ struct TranslationChains {
       rules: [answers, Rule(.fromSoftwire + .jump("unsolicited"), comment: "from the softwire to this router")])
   }
 
-  private var forward: Chain {
-    Chain(
-      name: "forward", base: BaseChain(hook: .forward, priority: 0),
-      rules: [answers, Rule(.fromSoftwire + .jump("unsolicited"), comment: "from the softwire through this router")])
+  /// From the softwire through this router.
+  var forward: [Rule] {
+    [answers, Rule(.fromSoftwire + .jump("unsolicited"), comment: "from the softwire through this router")]
   }
 
   /// Most packets of all devices end here; for us alone, other tables have their say.
