@@ -45,7 +45,7 @@ struct ForwardingChains {
   }
 
   var chains: [Chain] {
-    [destinationNAT, local, hairpin, opened, TimeoutChain.chain] + (cone == nil ? [] : [mapping])
+    [destinationNAT, local, hairpin, TimeoutChain.chain] + (cone == nil ? [] : [mapping])
   }
 
   private var isOneMap: Bool { range?.isApart ?? true }
@@ -116,14 +116,11 @@ struct ForwardingChains {
 
   // MARK: Out
 
-  /// After translation and before real ports are put in.
-  private var opened: Chain {
-    let leaves: Words = .toSoftwire + .isIPv4
-    return Chain(
-      name: "opened", base: BaseChain(hook: .postrouting, priority: 150),
-      rules: [Rule(leaves + .hasState(.new) + .jump(TimeoutChain.name), comment: "how long silence may last")]
-        + (cone == nil
-          ? [] : [Rule(leaves + .isProtocol(ProtocolNumber.udp) + .jump("mapping"), comment: "who may be written to")]))
+  /// What is done with each IPv4 packet that leaves by the softwire, after translation and before real ports are put in.
+  var opening: [Rule] {
+    [Rule(.hasState(.new) + .jump(TimeoutChain.name), comment: "how long silence may last")]
+      + (cone == nil
+        ? [] : [Rule(.isProtocol(ProtocolNumber.udp) + .jump("mapping"), comment: "who may be written to")])
   }
 
   private var mapping: Chain {
@@ -137,23 +134,24 @@ struct ForwardingChains {
     let keep: Words = [
       .update(set: SetName.owners, key: .r1, data: nil), .update(set: SetName.cone, key: .r1, data: .r2),
     ]
+    let done: Words = [.verdict(.return)]
     let isOwners: Words = [.lookup(.r1, set: SetName.owners, isInverted: false)]
     // Forwarded ports are outside the range; they are not for others to take.
     let foreign: [Rule] =
       range.map { range in
         [(Comparison.less, range.ports.lowerBound), (.greater, range.ports.upperBound)].map { comparison, port in
           Rule(
-            [.payload(.sourcePort, into: .r1), .compare(.r1, comparison, port.networkBytes)] + .accept,
+            [.payload(.sourcePort, into: .r1), .compare(.r1, comparison, port.networkBytes)] + done,
             comment: "a forwarded port")
         }
       } ?? []
     return Chain(
       name: "mapping",
       rules: foreign + [
-        Rule(socket(.original) + isOwners + keep + .accept, comment: "the socket goes on sending"),
-        Rule(socket(.reply) + isOwners + keep + .accept, comment: "it answers somebody who wrote first"),
+        Rule(socket(.original) + isOwners + keep + done, comment: "the socket goes on sending"),
+        Rule(socket(.reply) + isOwners + keep + done, comment: "it answers somebody who wrote first"),
         Rule(
-          [.payload(.sourcePort, into: .r1), .map(.r1, map: SetName.cone, into: .r3)] + .accept,
+          [.payload(.sourcePort, into: .r1), .map(.r1, map: SetName.cone, into: .r3)] + done,
           comment: "the port is another's"),
         Rule(
           [.connection(.direction, into: .r1), .compare(.r1, .equal, [ConnectionDirection.original.rawValue])]

@@ -82,14 +82,15 @@ public struct NATSpec: Hashable, Sendable {
 
   /// The table.
   public var table: Table {
-    let common = SoftwireChains(spec: self)
     switch kind {
     case .dsLite:
+      let common = SoftwireChains(spec: self, nat: nil)
       return Table(
         name: Self.tableName, comment: "DS-Lite, made by routerd", counters: [DropReason.wrongOuterSource.rawValue],
         sets: common.sets, chains: common.chains)
     case .mapE(let address, let portSet):
       let nat = TranslationChains(address: address, portSet: portSet, spec: self)
+      let common = SoftwireChains(spec: self, nat: nat)
       return Table(
         name: Self.tableName, comment: "MAP-E, made by routerd",
         counters: Set(nat.counters.map(\.rawValue) + [DropReason.wrongOuterSource.rawValue]),

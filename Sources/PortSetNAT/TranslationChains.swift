@@ -3,10 +3,10 @@
 // The NAT of MAP-E.
 //
 //            wire: real ports                                inside: private ports
-//   in    ─▶ from_softwire (−300): address and port ours?  ─▶ conntrack (−200) ─▶ dstnat (−100) ─▶ unsolicited (0)
+//   in    ─▶ from_softwire (−300): address and port ours?  ─▶ conntrack (−200) ─▶ dstnat (−100) ─▶ unsolicited
 //            real → private
-//   out  ◀─  leaving (300): address and port ours?         ◀─ to_softwire (200)  ◀─ srcnat (90)
-//                                                             private → real
+//   out  ◀─  leaving (300): address and port ours?         ◀─ srcnat (90)
+//            private → real
 //
 // The two edges are stateless. Between them connection tracking sees one contiguous range, which is what its search for
 // a free port can deal with (PrivateRange.swift). ICMP errors are about packets of the other direction, so the port that
@@ -93,17 +93,15 @@ struct TranslationChains {
 
   var chains: [Chain] {
     let always =
-      [inbound, fromSoftwire, input, forward, unsolicited, sourceNAT, outbound, leaving] + forwarding.chains
-    guard isShared else { return always }
-    return always + [quotedIn, quotedOut] + (isRemapped ? [remap, toSoftwire] : [])
+      [fromSoftwire, input, unsolicited, sourceNAT, outbound, leaving] + forwarding.chains
+    return isShared ? always + [quotedIn, quotedOut] : always
   }
 
   // MARK: In
 
-  private var inbound: Chain {
-    Chain(
-      name: "inbound", base: BaseChain(hook: .prerouting, priority: -300),
-      rules: [Rule(.fromSoftwire + .isIPv4 + .jump("from_softwire"), comment: "the edge, coming in")])
+  /// The edge, coming in.
+  var arriving: [Rule] {
+    [Rule(.isIPv4 + .fromSoftwire + .jump("from_softwire"), comment: "out of the softwire")]
   }
 
   private var fromSoftwire: Chain {
@@ -146,13 +144,17 @@ struct TranslationChains {
   private var input: Chain {
     Chain(
       name: "input", base: BaseChain(hook: .input, priority: 0),
-      rules: [Rule(.fromSoftwire + .jump("unsolicited"), comment: "from the softwire to this router")])
+      rules: [answers, Rule(.fromSoftwire + .jump("unsolicited"), comment: "from the softwire to this router")])
   }
 
-  private var forward: Chain {
-    Chain(
-      name: "forward", base: BaseChain(hook: .forward, priority: 0),
-      rules: [Rule(.fromSoftwire + .jump("unsolicited"), comment: "from the softwire through this router")])
+  /// From the softwire through this router.
+  var forward: [Rule] {
+    [answers, Rule(.fromSoftwire + .jump("unsolicited"), comment: "from the softwire through this router")]
+  }
+
+  /// Most packets of all devices end here; for us alone, other tables have their say.
+  private var answers: Rule {
+    Rule(.hasState([.established, .related]) + .accept, comment: "answers, and errors about what was sent")
   }
 
   /// A private port is a number like any other: without this a service of the router that happens to listen on one
@@ -162,7 +164,6 @@ struct TranslationChains {
     Chain(
       name: "unsolicited",
       rules: [
-        Rule(.hasState([.established, .related]) + .accept, comment: "answers, and errors about what we sent"),
         Rule(.hasStatus(.destinationNAT) + .jump(TimeoutChain.name), comment: "how long silence may last"),
         Rule(.hasStatus(.destinationNAT) + .accept, comment: "forwarded ports"),
         Rule(
@@ -206,51 +207,31 @@ struct TranslationChains {
     return Chain(name: "srcnat", base: BaseChain(hook: .postrouting, priority: 90, kind: .nat), rules: rules)
   }
 
-  private var remap: Chain {
-    Chain(
-      name: "remap", base: BaseChain(hook: .postrouting, priority: 200),
-      rules: [Rule(.toSoftwire + .isIPv4 + .jump("to_softwire"), comment: "the edge, going out")])
-  }
-
-  private var toSoftwire: Chain {
-    func leave(_ payload: Payload, _ checksum: ChecksumUpdate) -> Words {
-      .rewrite(payload, by: SetName.privateToReal, checksum) + .accept
-    }
-    return Chain(
-      name: "to_softwire",
-      rules: [
-        Rule(.isProtocol(ProtocolNumber.tcp) + leave(.sourcePort, .transport), comment: "TCP"),
-        Rule(.isProtocol(ProtocolNumber.udp) + leave(.sourcePort, .transport), comment: "UDP"),
-        Rule(isEcho + leave(.icmpIdentifier, .icmp), comment: "ping"),
-        Rule(
-          isError + .is(.quotedVersionAndLength, [0x45]) + .is(.quotedProtocol, in: SetName.portProtocols)
-            + leave(.quotedDestinationPort, .icmp),
-          comment: "an error about TCP or UDP that came in"),
-        Rule(
-          isError + .is(.quotedVersionAndLength, [0x45]) + quotesEcho + leave(.quotedICMPIdentifier, .icmp),
-          comment: "an error about ping that came in"),
-      ])
-  }
-
   private var outbound: Chain {
     Chain(
       name: "outbound", base: BaseChain(hook: .postrouting, priority: 300),
-      rules: [Rule(.toSoftwire + .isIPv4 + .jump("leaving"), comment: "what others would see")])
+      rules: [Rule(.isIPv4 + .toSoftwire + .jump("leaving"), comment: "the edge, going out")])
   }
 
   /// Nothing leaves that is not ours, however it came about: packets that connection tracking did not translate, a
   /// foreign NAT, a program that makes up packets.
   private var leaving: Chain {
+    let ours: Words = .is(.ipv4Source, address.bytes)
     let foreign = Rule(
       .isIPv4 + .isNot(.ipv4Source, address.bytes) + .drop(.outsidePortSetOut), comment: "not from our address")
-    guard isShared else { return Chain(name: "leaving", rules: [foreign]) }
+    guard isShared else { return Chain(name: "leaving", rules: forwarding.opening + [foreign]) }
+    // Most packets end at the first or second of these.
+    let translated = exits {
+      [
+        Rule(.isProtocol(ProtocolNumber.tcp) + ours + $0(.sourcePort, .transport) + .accept, comment: "TCP"),
+        Rule(.isProtocol(ProtocolNumber.udp) + ours + $0(.sourcePort, .transport) + .accept, comment: "UDP"),
+        Rule(isEcho + ours + $0(.icmpIdentifier, .icmp) + .accept, comment: "ping"),
+      ]
+    }
     return Chain(
       name: "leaving",
-      rules: [
+      rules: forwarding.opening + translated + [
         otherProtocols, foreign,
-        Rule(.isProtocol(ProtocolNumber.tcp) + isReal(.sourcePort) + .accept, comment: "TCP"),
-        Rule(.isProtocol(ProtocolNumber.udp) + isReal(.sourcePort) + .accept, comment: "UDP"),
-        Rule(isEcho + isReal(.icmpIdentifier) + .accept, comment: "ping"),
         Rule(isError + .jump("quoted_out"), comment: "an error about a packet that came in"),
         otherICMPTypes,
         Rule(.drop(.outsidePortSetOut), comment: "not from a port of ours"),
@@ -258,14 +239,20 @@ struct TranslationChains {
   }
 
   private var quotedOut: Chain {
-    Chain(
-      name: "quoted_out",
-      rules: [
-        hiddenPorts,
+    let translated = exits {
+      [
         Rule(
-          .is(.quotedProtocol, in: SetName.portProtocols) + isReal(.quotedDestinationPort) + .accept,
+          .is(.quotedProtocol, in: SetName.portProtocols) + $0(.quotedDestinationPort, .icmp) + .accept,
           comment: "about TCP or UDP"),
-        Rule(quotesEcho + isReal(.quotedICMPIdentifier) + .accept, comment: "about ping"),
-      ])
+        Rule(quotesEcho + $0(.quotedICMPIdentifier, .icmp) + .accept, comment: "about ping"),
+      ]
+    }
+    return Chain(name: "quoted_out", rules: [hiddenPorts] + translated)
+  }
+
+  /// Rules for ports on their way out: private ones that are made real, then those that are real already.
+  private func exits(_ rules: ((Payload, ChecksumUpdate) -> Words) -> [Rule]) -> [Rule] {
+    let made = isRemapped ? rules { .rewrite($0, by: SetName.privateToReal, $1) } : []
+    return made + rules { port, _ in isReal(port) }
   }
 }

@@ -46,7 +46,7 @@ def main() -> int:
     else:
         command = (bench if options.verb == "bench" else pytest)(*options.arguments)
     name = options.name or (options.verb if options.verb == "bench" else f"{options.suite}-{options.dataplane}")
-    return _run(Boot(name, options.suite, command, options.dataplane, options.limit), options)
+    return _run(Boot(name, options.suite, command, options.dataplane, options.limit, counted=options.counted), options)
 
 
 def _test(options: argparse.Namespace) -> int:
@@ -84,7 +84,7 @@ def _run(wanted: Boot, options: argparse.Namespace) -> int:
         stage(tree, options.build, wanted.bundle, list(wanted.command), environment)
         squash(tree, packed)
         try:
-            status = boot(booted, packed, folder, wanted.limit, options.memory)
+            status = boot(booted, packed, folder, wanted.limit, options.memory, wanted.counted)
         except GuestError as error:
             print(f"guest {wanted.name}: {error}", file=sys.stderr)
             status = _FAILED
@@ -127,6 +127,7 @@ def _options() -> argparse.Namespace:
     one.add_argument("--dataplane", default="tun", choices=("tun", "ip6tnl"))
     one.add_argument("--limit", type=float, default=900, help="seconds after which the boot has failed")
     one.add_argument("--name", help="folder of the logs")
+    one.add_argument("--counted", action="store_true", help="one processor whose clock counts instructions")
     verbs = parser.add_subparsers(dest="verb", required=True)
     test = verbs.add_parser("test", parents=[common])
     test.add_argument("--all", action="store_true", help="the complete set")

@@ -26,6 +26,8 @@ class Boot:
     """Seconds after which the boot has failed."""
     bundle: Path | None = None
     """The Swift tests, if they are to come along."""
+    counted: bool = False
+    """Whether the clock is to count instructions."""
 
 
 def pytest(*arguments: str) -> tuple[str, ...]:
