@@ -145,6 +145,9 @@ struct ConfigurationFileTests {
     (forward("tcp", "5136", "224.0.0.1"), ["internal", "not the address of a host"]),
     (forward("tcp", "5136", "192.168.1.10") + "colour = 1", ["colour", "external, internal, protocol"]),
     ("profile = \"nuro\"\nprofile = \"ocn\"", ["line 2"]), ("[wan", ["line 1"]), ("profile = \"nuro", ["line 1"]),
+    // Over these the TOML parser would end the process.
+    ("[[[a]]]", ["line 1", "name of a section"]), ("profile = \"nuro\"\n[& ", ["line 2", "name of a section"]),
+    ("\n [[= 1", ["line 2", "name of a section"]), ("[\n", ["line 1", "name of a section"]),
     ("profile = \"a\\u0000b\"", ["NUL"]), ("\u{0}profile = 1", ["UTF-8"]),
   ])
   func saysWhatIsWrongAndWhere(text: String, expected: [String]) throws {

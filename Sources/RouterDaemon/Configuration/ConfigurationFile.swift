@@ -66,6 +66,9 @@ public struct ConfigurationFile: Hashable, Sendable {
     guard !text.contains("\\u0000"), !text.contains("\\U00000000") else {
       throw ConfigurationError(file, "a NUL character has no place in any value")
     }
+    if let line = headerWithoutName(in: text) {
+      throw ConfigurationError(file, "line \(line): behind “[” or “[[” comes the name of a section, like [wan]")
+    }
     do {
       return try TOMLTable(string: text)
     } catch let error as TOMLParseError {
@@ -73,6 +76,30 @@ public struct ConfigurationFile: Hashable, Sendable {
       throw ConfigurationError(file, "line \(begin.line), column \(begin.column): \(error.description)")
     } catch {
       throw ConfigurationError(file, "this is not TOML: \(error)")
+    }
+  }
+
+  /// The number of a line that begins like the header of a section and has no name there. The parser ends the process over
+  /// such a line (toml++ 3.4 asserts the first character of a key, in releases too) and not with an
+  /// error. Lists of lists, whose lines may look alike, have no place in the configuration.
+  private static func headerWithoutName(in text: String) -> Int? {
+    let lines = text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+    let blanks: Set<UInt8> = [UInt8(ascii: " "), UInt8(ascii: "\t")]
+    return lines.firstIndex { line in
+      let content = line.drop { blanks.contains($0) }
+      guard content.first == UInt8(ascii: "[") else { return false }
+      let inside = content.dropFirst(content.dropFirst().first == UInt8(ascii: "[") ? 2 : 1)
+      return !(inside.first { !blanks.contains($0) }.map(beginsKey) ?? false)
+    }.map { $0 + 1 }
+  }
+
+  private static func beginsKey(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+      UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: "\""),
+      UInt8(ascii: "'"):
+      true
+    default: false
     }
   }
 
